@@ -1,0 +1,64 @@
+"""Compiled kernels: numba's `njit`, with a cache on disk that cannot go stale.
+
+Numba's own cache notices changes of the file a function stands in, but not of functions it calls
+from other files. So the cache folder carries a hash of every source file with kernels and of
+numba's version: `~/.cache/lmprep/kernels-HASH` (`LMPREP_CACHE_DIR` or `XDG_CACHE_HOME` move it),
+which also serves installations that cannot be written to. Kernels compile on first use, never at
+import, and the first compilation is announced once on stderr.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+
+Kernel = TypeVar("Kernel", bound=Callable[..., Any])
+
+
+def cache_folder() -> Path:
+    """The folder for lmprep's caches: `LMPREP_CACHE_DIR`, else `XDG_CACHE_HOME` or ~/.cache."""
+    if explicit := os.environ.get("LMPREP_CACHE_DIR"):
+        return Path(explicit)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lmprep"
+
+
+def _kernel_folder() -> Path:
+    digest = hashlib.sha256(numba.__version__.encode())
+    package = Path(__file__).parent
+    for source in sorted(package.rglob("*.py")):
+        content = source.read_bytes()
+        if b"lmprep.jit" in content:
+            digest.update(source.relative_to(package).as_posix().encode() + content)
+    return cache_folder() / f"kernels-{digest.hexdigest()[:16]}"
+
+
+def _prepare() -> None:
+    folder = _kernel_folder()
+    if not folder.exists():
+        try:
+            folder.mkdir(parents=True)
+        except OSError:  # a home that cannot be written: compile anew in every process
+            folder = Path(tempfile.mkdtemp(prefix="lmprep-kernels-"))
+        if os.environ.get("LMPREP_QUIET") is None:
+            print("Compiling kernels, once after an install or upgrade ...", file=sys.stderr)
+    numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
+
+
+_prepare()
+
+
+def kernel(function: Kernel) -> Kernel:
+    """Compile `function` on first use, cached on disk; it runs without the interpreter lock."""
+    return cast(Kernel, numba.njit(nogil=True, cache=True)(function))
+
+
+def inline_kernel(function: Kernel) -> Kernel:
+    """As `kernel`, for small functions that should melt into their callers."""
+    return cast(Kernel, numba.njit(nogil=True, cache=True, inline="always")(function))

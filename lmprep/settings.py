@@ -1,0 +1,301 @@
+"""Settings: frozen records that check themselves, and the notations they are written in.
+
+Rates are exact decimals (`0.15` is 15/100, never the float beside it), sizes are powers of ten.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from fractions import Fraction
+from typing import Any, TypeVar
+
+FAMILIES = ("bert", "roberta", "gpt2", "t5", "ul2")
+OBJECTIVES = ("mlm",)
+PAIRS = ("none", "nsp", "sop")
+SEQUENCES = ("packed", "document")
+FORMATS = ("txt", "jsonl")
+DOCUMENTS = ("blank", "line", "file")
+SENTENCES = ("line", "icu", "none")
+
+_SIZE_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+_TIME_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def parse_rate(text: object) -> Fraction:
+    """`0.15`, `15%` or `3/20` as an exact fraction from 0 to 1."""
+    written = str(text).strip()
+    try:
+        rate = Fraction(written[:-1]) / 100 if written.endswith("%") else Fraction(written)
+    except (ValueError, ZeroDivisionError):
+        raise ValueError(f"{written!r} is not a rate such as 0.15 or 15%") from None
+    if not 0 <= rate <= 1:
+        raise ValueError(f"rate {written} is not between 0 and 1")
+    if rate.denominator >= 2**31:
+        raise ValueError(f"rate {written} has too many decimals")
+    return rate
+
+
+def parse_size(text: object) -> int:
+    """`64MB`, `500 kB` or plain bytes as a number of bytes (powers of ten)."""
+    found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([a-zA-Z]*)\s*", str(text))
+    if not found or found[2].lower() not in _SIZE_UNITS:
+        raise ValueError(f"{text!r} is not a size such as 64MB, 500kB or 1GB")
+    return int(Fraction(found[1]) * _SIZE_UNITS[found[2].lower()])
+
+
+def parse_duration(text: object) -> float:
+    """`90s`, `10m`, `1.5h` or plain seconds as seconds."""
+    found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)\s*", str(text))
+    if not found or found[2] not in _TIME_UNITS:
+        raise ValueError(f"{text!r} is not a duration such as 90s, 10m or 1.5h")
+    return float(Fraction(found[1]) * _TIME_UNITS[found[2]])
+
+
+def decimal(rate: Fraction) -> str:
+    """A rate as the shortest exact text: `0.15`, or `1/3` where no decimal is exact."""
+    value = float(rate)
+    return repr(value) if Fraction(repr(value)) == rate else str(rate)
+
+
+def choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raise `ValueError` unless `value` is one of `choices`."""
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(choices)}")
+
+
+class Settings:
+    """What the records below share: a plain form for manifests and fingerprints."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Every setting by name, rates as decimal text, nested records as dictionaries."""
+        return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}  # type: ignore[arg-type]
+
+
+SettingsType = TypeVar("SettingsType", bound=Settings)
+
+
+def settings_from(kind: type[SettingsType], written: Mapping[str, Any]) -> SettingsType:
+    """The way back from `as_dict`: rates are read from their text; unknown names are refused."""
+    types = {f.name: f.type for f in fields(kind)}  # type: ignore[arg-type]
+    unknown = sorted(set(written) - set(types))
+    if unknown:
+        raise ValueError(f"unknown setting {unknown[0]!r}; there are {', '.join(types)}")
+    return kind(**{k: parse_rate(v) if types[k] == "Fraction" else v for k, v in written.items()})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Settings):
+        return value.as_dict()
+    if isinstance(value, Fraction):
+        return decimal(value)
+    if isinstance(value, Mapping):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(v) for v in value]
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class MlmSettings(Settings):
+    """Masked language modelling (BERT, arXiv:1810.04805, section 3.1).
+
+    Args:
+        mask_rate: share of a sequence's tokens (special tokens counted) that are predicted.
+        mask_share: share of the predicted tokens that become the mask token.
+        random_share: share that become a random token; the rest stays as it is.
+    """
+
+    mask_rate: Fraction = Fraction(15, 100)
+    mask_share: Fraction = Fraction(8, 10)
+    random_share: Fraction = Fraction(1, 10)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.mask_rate <= 1:
+            raise ValueError(f"mask_rate {decimal(self.mask_rate)} must be above 0 and at most 1")
+        if self.mask_share < 0 or self.random_share < 0 or self.mask_share + self.random_share > 1:
+            raise ValueError(
+                f"mask_share {decimal(self.mask_share)} and random_share "
+                f"{decimal(self.random_share)} must not be negative and add up to at most 1"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusSettings(Settings):
+    """How input files become documents and sentences.
+
+    Args:
+        format: one of `FORMATS`, or None: by the suffix of each file.
+        documents: text files: a document ends at an empty line (`blank`), at every line end
+            (`line`), or with its file (`file`).
+        text_field: records: the field that holds the text.
+        sentences: one of `SENTENCES`; empty means `line` for text files and `icu` for records.
+        language: whose sentence rules and abbreviations ICU uses, such as `en` or `pt_BR`.
+    """
+
+    format: str | None = None
+    documents: str = "blank"
+    text_field: str = "text"
+    sentences: str = ""
+    language: str = "en"
+
+    def __post_init__(self) -> None:
+        if self.format is not None:
+            choice("format", self.format, FORMATS)
+        choice("documents", self.documents, DOCUMENTS)
+        if self.sentences:
+            choice("sentences", self.sentences, SENTENCES)
+        if not re.fullmatch(r"[a-z]{2,3}([_-][A-Za-z0-9]{2,8})*", self.language):
+            raise ValueError(f"language {self.language!r} is not a language such as en or pt_BR")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequenceSettings(Settings):
+    """How documents are cut into sequences.
+
+    Args:
+        length: tokens in a sequence at most, special tokens included.
+        sequences: `document` (windows never cross a document) or `packed`.
+        pairs: `none`, `nsp` or `sop`; with pairs, `sequences` does not apply.
+        short_sequence_probability: pairs: share of chunks that aim at a random shorter length
+            (BERT's code: 0.1).
+    """
+
+    length: int = 128
+    sequences: str = "document"
+    pairs: str = "none"
+    short_sequence_probability: Fraction = Fraction(1, 10)
+
+    def __post_init__(self) -> None:
+        choice("sequences", self.sequences, SEQUENCES)
+        choice("pairs", self.pairs, PAIRS)
+        # Three special tokens and one token a segment; below 8 nothing is left to learn from.
+        if not 8 <= self.length <= 65_535:
+            raise ValueError(f"length {self.length} must be from 8 to 65535 tokens")
+        short = self.short_sequence_probability
+        if not 0 <= short <= 1 or short.denominator >= 2**31:
+            raise ValueError(f"short_sequence_probability {short} must be a rate from 0 to 1")
+
+
+ALGORITHMS = ("wordpiece", "bpe", "byte-bpe", "unigram", "word")
+CRITERIA = ("frequency",)
+_FAMILY_OF = {
+    "wordpiece": "bert",
+    "word": "bert",
+    "bpe": "roberta",
+    "byte-bpe": "roberta",
+    "unigram": "t5",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class VocabSettings(Settings):
+    """How a vocabulary is learnt.
+
+    Args:
+        algorithm: one of `ALGORITHMS`.
+        size: number of ids, special tokens and sentinels included.
+        family: one of `FAMILIES`; by default the one that goes with the algorithm.
+        criterion: WordPiece: what the next merge maximises.
+        cased: keep capitals and accents (WordPiece and word; the others always do).
+        sentinels: t5 and ul2: number of `<extra_id_i>`; 0 means the family's own (100, 256).
+    """
+
+    algorithm: str
+    size: int
+    family: str = ""
+    criterion: str = "frequency"
+    cased: bool = False
+    sentinels: int = 0
+
+    def __post_init__(self) -> None:
+        choice("algorithm", self.algorithm, ALGORITHMS)
+        choice("criterion", self.criterion, CRITERIA)
+        if not self.family:
+            object.__setattr__(self, "family", _FAMILY_OF[self.algorithm])
+        choice("family", self.family, FAMILIES)
+        if self.family == "gpt2" and self.algorithm != "byte-bpe":
+            raise ValueError(f"family gpt2 needs algorithm byte-bpe, not {self.algorithm}")
+        if self.size < 1 or self.size >= 2**31:
+            raise ValueError(f"size {self.size} is not a vocabulary size")
+        if self.sentinels < 0:
+            raise ValueError(f"sentinels {self.sentinels} is negative")
+
+
+SCHEDULES = ("linear", "constant")
+PRECISIONS = ("auto", "bf16", "fp32")
+DEVICES = ("auto", "cpu", "cuda")
+BUDGETS = ("steps", "tokens", "time")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainSettings(Settings):
+    """How a model is trained. Exactly one of steps, tokens and time says for how long.
+
+    Args:
+        model: a name of `models.settings.MODELS`, or a TOML file.
+        steps: updates of the weights.
+        tokens: tokens seen, padding not counted.
+        time: seconds of training; the schedule follows the clock.
+        batch_tokens: tokens in an update, padding counted: sequences = batch_tokens // length.
+        lr: peak learning rate; by default 5e-4, or 1e-4 for models 768 wide or wider.
+        schedule: after the warmup, `linear` falls to 0, `constant` stays.
+        warmup: share of the training in which the learning rate rises to its peak.
+        weight_decay: of matrices and embeddings; biases and norms never decay.
+        beta1, beta2: AdamW's.
+        clip: the norm gradients are scaled down to.
+        dropout: of hidden states and of attention; by default the model's.
+        precision: `auto` is bf16 where the processor has instructions for it, else fp32.
+        device: `auto` is cuda where there is one.
+        seed: of weights, order and dropout.
+        mlm_weight, pair_weight: of the two losses in their sum.
+        checkpoint_every: steps from one checkpoint (and validation) to the next.
+        log_every: steps in a line of the metrics.
+        static: later epochs see the stored masks again instead of new ones.
+    """
+
+    model: str
+    steps: int | None = None
+    tokens: int | None = None
+    time: float | None = None
+    batch_tokens: int = 4096
+    lr: float | None = None
+    schedule: str = "linear"
+    warmup: Fraction = Fraction(1, 10)
+    weight_decay: float = 0.01
+    beta1: float = 0.9
+    beta2: float = 0.999
+    clip: float = 1.0
+    dropout: float | None = None
+    precision: str = "auto"
+    device: str = "auto"
+    seed: int = 0
+    mlm_weight: float = 1.0
+    pair_weight: float = 1.0
+    checkpoint_every: int = 500
+    log_every: int = 10
+    static: bool = False
+
+    def __post_init__(self) -> None:
+        choice("schedule", self.schedule, SCHEDULES)
+        choice("precision", self.precision, PRECISIONS)
+        choice("device", self.device, DEVICES)
+        budgets = [name for name in BUDGETS if getattr(self, name) is not None]
+        if len(budgets) != 1:
+            found = " and ".join(budgets) or "none"
+            raise ValueError(f"exactly one of steps, tokens and time is needed; found {found}")
+        for name in (*budgets, "batch_tokens", "clip", "checkpoint_every", "log_every"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} {getattr(self, name)} must be above 0")
+        if self.lr is not None and not 0 < self.lr < 1:
+            raise ValueError(f"lr {self.lr} must be between 0 and 1")
+        for name in ("dropout", "beta1", "beta2"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < 1:
+                raise ValueError(f"{name} {value} must be from 0 to below 1")
+        for name in ("weight_decay", "mlm_weight", "pair_weight"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} {getattr(self, name)} must not be negative")
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"seed {self.seed} must be from 0 to 2^63 - 1")

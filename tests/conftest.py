@@ -1,0 +1,53 @@
+"""Shared fixtures. Kernels are compiled into a cache folder of the test run, not the user's."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# Before the first import of lmprep: numba reads its cache folder on import.
+if "LMPREP_CACHE_DIR" not in os.environ:
+    _cache = tempfile.TemporaryDirectory(prefix="lmprep-tests-")
+    os.environ["LMPREP_CACHE_DIR"] = _cache.name
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+# No deadline: the first call of a kernel compiles it. The same examples in every run.
+settings.register_profile("lmprep", deadline=None, derandomize=True)
+settings.load_profile("lmprep")
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """A folder of real corpora, where there is one."""
+    if not SHARED.exists():
+        pytest.skip("the folder of real corpora is not here")
+    return SHARED
+
+
+@pytest.fixture
+def lmprep(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the command line as a user does: a process of its own, in `tmp_path`."""
+
+    def run(*arguments: object, stdin: bytes | None = None) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "lmprep", *map(str, arguments)],
+            input=stdin,
+            capture_output=True,
+            cwd=tmp_path,
+            timeout=300,
+            check=False,
+        )
+        return subprocess.CompletedProcess(
+            done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
+        )
+
+    return run
