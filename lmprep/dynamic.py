@@ -1,0 +1,86 @@
+"""Dynamic masking: rows as they were before corruption, corrupted anew while reading.
+
+RoBERTa (arXiv:1907.11692), section 4.1. Copy k redrawn here is, column for column, the copy k that
+`lmprep build --copies` would have stored: the same function, the same key.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmprep.batches import Columns
+from lmprep.jit import kernel
+from lmprep.keyed_random import Keys, draw, key_for, permuted
+from lmprep.objectives import OBJECTIVES
+from lmprep.settings import settings_from
+from lmprep.shards.manifest import parse_shard_name
+from lmprep.shards.reader import Dataset
+
+
+def corruption_key(seed: int, copy: int, source: int, partition: int) -> np.uint64:
+    """The key below which row r of a partition (before the shuffle) draws as sub-unit r."""
+    return key_for(seed, "corrupt", copy=copy, source=source, partition=partition)
+
+
+def order_key(seed: int, source: int, partition: int) -> np.uint64:
+    """The key of the order in which a partition's rows are written."""
+    return key_for(seed, "order", source=source, partition=partition)
+
+
+class Redrawn:
+    """A dataset whose rows are restored and corrupted anew as copy `copy`; else like `Dataset`."""
+
+    def __init__(self, dataset: Dataset, copy: int) -> None:
+        self.copy = copy
+        self.folder, self.manifest = dataset.folder, dataset.manifest
+        self.vocabulary, self.shards = dataset.vocabulary, dataset.shards
+        self._dataset = dataset
+        self._objective = OBJECTIVES[dataset.manifest["objective"]]
+        settings = dataset.manifest["settings"]
+        self._settings = settings_from(self._objective.settings, settings["objective_settings"])
+        self._keep_order = bool(settings["keep_order"])
+        places = [parse_shard_name(entry["file"])[:2] for entry in dataset.shards]
+        seed = settings["seed"]
+        self._corruption = np.array([corruption_key(seed, copy, *p) for p in places], np.uint64)
+        self._order = np.array([order_key(seed, *p) for p in places], np.uint64)
+        self._rows = np.array([entry["rows"] for entry in dataset.shards], np.int64)
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def rows(self, indices: NDArray[np.int64]) -> Columns:
+        """The given rows (int64 [B]) in the given order, corrupted anew."""
+        sequences = self._objective.restore(self._dataset.rows(indices), self.vocabulary)
+        shards, local = self._dataset.locate(indices)
+        keys = np.empty(len(indices), np.uint64)
+        _row_keys(shards, local, self._rows, self._order, self._corruption, self._keep_order, keys)
+        columns = self._objective.corrupt(sequences, self._settings, self.vocabulary, keys)
+        return {**columns, **sequences.provenance()}
+
+
+def load(folder: str | Path, copy: int = 0) -> Dataset | Redrawn:
+    """Open one copy of a dataset: a stored one, or beyond those one corrupted anew on reading."""
+    dataset = Dataset(folder)
+    if copy == 0:
+        return dataset
+    return Dataset(folder, copy=copy) if copy < dataset.copies else Redrawn(dataset, copy)
+
+
+@kernel
+def _row_keys(
+    shards: NDArray[np.int64],
+    local: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    order: Keys,
+    corruption: Keys,
+    keep_order: bool,
+    keys: Keys,
+) -> None:
+    """The key of each row: that of its place before the shuffle, out: uint64 [B]."""
+    for i in range(len(keys)):
+        shard = shards[i]
+        row = local[i] if keep_order else permuted(local[i], rows[shard], order[shard])
+        keys[i] = draw(corruption[shard], row)

@@ -1,0 +1,1 @@
+"""Where partitions run, and what holds a run together: plan, receipts, manifest."""

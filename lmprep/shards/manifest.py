@@ -1,0 +1,122 @@
+"""The papers of a dataset folder: plan and receipts while it is made, the manifest when complete.
+
+    OUT/plan.json        settings, inputs and fingerprint; created first, exclusively
+    OUT/receipts/*.json  one for each partition, written after its shards
+    OUT/manifest.json    written last: its presence means the folder is complete
+    OUT/state.json, dataset_info.json    what `datasets.load_from_disk` looks for
+
+All are canonical JSON (`lmprep.files`); the manifest carries its own SHA-256.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from lmprep.errors import DatasetError
+from lmprep.files import canonical_json, json_sha256, write_json
+
+FORMAT = 1
+MANIFEST, PLAN, RECEIPTS = "manifest.json", "plan.json", "receipts"
+_SHARD = re.compile(r"data-(\d{5,})-(\d{5,})-(\d{2,})\.arrow")
+_TOTALS = ("rows", "tokens", "scored_tokens", "text_bytes", "words", "bytes")
+
+Manifest = dict[str, Any]
+
+
+def parse_shard_name(name: str) -> tuple[int, int, int]:
+    """Source, partition and copy of a shard; `ValueError` for any other name."""
+    found = _SHARD.fullmatch(name)
+    if not found:
+        raise ValueError(f"{name!r} is not the name of a shard")
+    source, partition, copy = (int(group) for group in found.groups())
+    return source, partition, copy
+
+
+def totals(shards: list[dict[str, Any]]) -> dict[str, int]:
+    """The sums over all shard entries."""
+    return {name: sum(shard[name] for shard in shards) for name in _TOTALS}
+
+
+def write_manifest(folder: Path, content: Manifest) -> Manifest:
+    """Write the manifest and the two files for `datasets`; the manifest last."""
+    manifest = {**content, "format": FORMAT, "totals": totals(content["shards"])}
+    manifest["manifest_sha256"] = json_sha256(manifest)
+    write_json(folder / "state.json", _datasets_state(manifest))
+    write_json(folder / "dataset_info.json", {"description": "", "features": None})
+    write_json(folder / MANIFEST, manifest)
+    return manifest
+
+
+def _datasets_state(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "_data_files": [{"filename": shard["file"]} for shard in manifest["shards"]],
+        "_fingerprint": manifest["fingerprint"][:16],
+        "_format_columns": None,
+        "_format_kwargs": {},
+        "_format_type": None,
+        "_output_all_columns": False,
+        "_split": None,
+    }
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a complete folder, checked as far as it can be without opening shards."""
+    path = folder / MANIFEST
+    if not folder.is_dir():
+        raise DatasetError("there is no such dataset folder", path=folder)
+    if not path.exists():
+        unfinished = (folder / PLAN).exists()
+        what = "the dataset is unfinished" if unfinished else "this is not a dataset folder"
+        fix = (
+            "Run the same `lmprep build` with --resume to finish it"
+            if unfinished
+            else "It has no manifest.json; give the OUT folder of `lmprep build`"
+        )
+        raise DatasetError(what, path=folder, fix=fix)
+    manifest = _read_canonical(path)
+    stated = manifest.pop("manifest_sha256", None)
+    if stated != json_sha256(manifest):
+        raise DatasetError("its checksum does not fit its content", path=path, fix=_REBUILD)
+    if manifest.get("format") != FORMAT:
+        raise DatasetError(
+            f"format {manifest.get('format')} is not {FORMAT}, the one this version reads",
+            path=path,
+            fix="Upgrade lmprep, or build the dataset again",
+        )
+    for shard in manifest["shards"]:
+        _check_shard_file(folder, shard)
+    return {**manifest, "manifest_sha256": stated}
+
+
+_REBUILD = "The dataset was changed after it was made; build it again"
+
+
+def _read_canonical(path: Path) -> Manifest:
+    content = path.read_bytes()
+    try:
+        manifest = json.loads(content)
+    except ValueError as error:
+        raise DatasetError(f"not valid JSON ({error})", path=path, fix=_REBUILD) from None
+    if not isinstance(manifest, dict) or canonical_json(manifest) != content:
+        raise DatasetError("not in the form lmprep writes", path=path, fix=_REBUILD)
+    return manifest
+
+
+def _check_shard_file(folder: Path, shard: dict[str, Any]) -> None:
+    """Refuse names that are not plain shard names, links, and files of another size."""
+    try:
+        parse_shard_name(shard["file"])
+    except ValueError as error:
+        raise DatasetError(str(error), path=folder / MANIFEST, fix=_REBUILD) from None
+    path = folder / shard["file"]
+    if path.is_symlink() or not path.is_file():
+        raise DatasetError("the shard is missing or not a plain file", path=path, fix=_REBUILD)
+    if path.stat().st_size != shard["bytes"]:
+        raise DatasetError(
+            f"{path.stat().st_size} bytes where the manifest says {shard['bytes']}",
+            path=path,
+            fix="The shard was cut short or changed; build the dataset again",
+        )

@@ -1,0 +1,95 @@
+"""Shards out: columns to one Arrow IPC stream file, whole or absent.
+
+The stream format, uncompressed, is what `datasets` memory-maps as it is. Arrow itself notices
+neither a stream cut between two record batches nor a flipped bit: so rows, bytes, SHA-256 and the
+offset of every record batch go into the manifest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+
+from lmprep.batches import Columns
+from lmprep.files import atomic_file
+from lmprep.ragged import Ragged
+from lmprep.shards.schema import to_arrow
+
+# Record batches of 8 to 16 MB: small enough to validate one by one, large enough to scan fast.
+_BATCH_BYTES = 12_000_000
+
+
+class _HashingFile:
+    """A file for Arrow to write to that hashes and counts what passes."""
+
+    closed = False
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.digest = hashlib.sha256()
+        self.bytes = 0
+
+    def write(self, data: pa.Buffer) -> int:
+        self.digest.update(data)
+        self.bytes += len(data)
+        return self._file.write(data)
+
+    def tell(self) -> int:
+        return self.bytes
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        """The file belongs to its opener; Arrow's close must not close it."""
+
+
+def shard_name(source: int, partition: int, copy: int) -> str:
+    """The file name of a shard: a function of the plan alone."""
+    return f"data-{source:05d}-{partition:05d}-{copy:02d}.arrow"
+
+
+def write_shard(
+    folder: Path, name: str, columns: Columns, *, vocabulary_size: int, length: int
+) -> dict[str, Any]:
+    """Write columns of at least one row.
+
+    Returns:
+        Its manifest entry as far as the file tells it: file, rows, bytes, sha256, batch_offsets.
+    """
+    batch = to_arrow(columns, vocabulary_size=vocabulary_size, length=length)
+    rows_a_batch = max(1, int(batch.num_rows * _BATCH_BYTES / max(1, batch.nbytes)))
+    schema_bytes = len(batch.schema.serialize())  # Arrow writes it just before the first batch
+    offsets = []
+    with atomic_file(folder / name) as file:
+        sink = _HashingFile(file)
+        with pa.ipc.new_stream(pa.PythonFile(sink, "w"), batch.schema) as stream:
+            for start in range(0, batch.num_rows, rows_a_batch):
+                offsets.append(max(sink.bytes, schema_bytes))
+                stream.write_batch(batch.slice(start, rows_a_batch))
+    return {
+        "file": name,
+        "rows": batch.num_rows,
+        "bytes": sink.bytes,
+        "sha256": sink.digest.hexdigest(),
+        "batch_offsets": offsets,
+    }
+
+
+def row_count(columns: Columns) -> int:
+    """Rows of a set of columns, which must agree."""
+    counts = {name: len(column) for name, column in columns.items()}
+    if len(set(counts.values())) != 1:
+        raise ValueError(f"columns of different length: {counts}")
+    return next(iter(counts.values()))
+
+
+def take_rows(columns: Columns, rows: Any) -> Columns:
+    """The given rows of every column, in the given order."""
+    return {
+        name: column.take(rows) if isinstance(column, Ragged) else column[rows]
+        for name, column in columns.items()
+    }
