@@ -175,7 +175,7 @@ class Builder:
             places = np.flatnonzero(chosen)
             shards, lost = self._build_part(part, documents, tokens.take(places), places, partition)
             if part == "train":
-                lost += drops
+                lost += drops + partition.drops
             receipt[part] = {"shards": shards, "drops": dict(sorted(lost.items()))}
         write_json(receipt_path(job.out, partition.source, partition.ordinal), receipt)
         return receipt

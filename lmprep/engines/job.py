@@ -7,6 +7,7 @@ without a manifest is unfinished; one with a plan can be continued.
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -26,6 +27,8 @@ from lmprep.objectives import check_fit
 from lmprep.shards.manifest import RECEIPTS, read_manifest, write_manifest
 from lmprep.tokenization import folder as tokenizer_folder
 from lmprep.tokenization.folder import TokenizerFolder
+
+log = logging.getLogger("lmprep")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,13 +124,38 @@ def run(
     )
     if not complete:
         done = {key: r for key, r in _receipts(plan.job).items() if _intact(plan.job, r)}
-        local.run(plan.job, plan.sources, done, workers=workers, on_receipt=on_receipt)
+        try:
+            local.run(
+                plan.job,
+                plan.sources,
+                done,
+                workers=workers,
+                on_receipt=_with_warnings(on_receipt),
+            )
+        except LmprepError:
+            if not _receipts(plan.job):
+                output.clear(folders)  # nothing worth keeping: the next try needs no flag
+            raise
         _finish(plan)
     return BuildResult(
         manifests={part: read_manifest(plan.job.folder(part)) for part in _parts(plan)},
         already_complete=complete,
         seconds=time.monotonic() - started,
     )
+
+
+def _with_warnings(on_receipt: Progress) -> Progress:
+    """Say what readers noticed, each thing once."""
+    said: set[str] = set()
+
+    def report(receipt: dict[str, Any]) -> None:
+        for warning in receipt["warnings"]:
+            if warning not in said:
+                said.add(warning)
+                log.warning("%s", warning)
+        on_receipt(receipt)
+
+    return report
 
 
 def _parts(plan: Plan) -> list[str]:

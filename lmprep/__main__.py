@@ -1,0 +1,5 @@
+"""`python -m lmprep` is `lmprep`."""
+
+from lmprep.cli import main
+
+main()

@@ -1,0 +1,114 @@
+"""Laws of single rows: lengths, ids, positions, special tokens where the template has them.
+
+The `sound` laws make sure that a row can be looked at closer: that positions point into it and ids
+into the vocabulary. Rows that break one of them are left out of everything that follows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmprep.checks.record import Batch, Contract, RowLaw, in_rows
+
+Flags = NDArray[np.bool_]
+
+
+def sound_laws(contract: Contract) -> list[RowLaw]:
+    """What a row must be like for the other laws to make sense."""
+    length, size = contract.sequences.length, contract.vocabulary.size
+    laws = [
+        RowLaw("lengths", f"3 to {length} tokens", _length_broken),
+        RowLaw("ids", f"below {size}", lambda b: _outside_vocabulary(b, "input_ids")),
+        RowLaw("labels", f"below {size}", lambda b: _outside_vocabulary(b, "masked_labels")),
+        RowLaw("labels and positions", "equally many", _counts_differ),
+        RowLaw("positions", "rising, within the row", lambda b: _not_rising(b, "masked_positions")),
+    ]
+    if contract.is_packed:
+        expected = "rising, within the row"
+        laws.append(
+            RowLaw("document starts", expected, lambda b: _not_rising(b, "document_starts"))
+        )
+    if contract.pairs != "none":
+        laws.append(RowLaw("segments", "two, not empty", _segment_broken))
+    return laws
+
+
+def template_laws(contract: Contract) -> list[RowLaw]:
+    """Special tokens and origins."""
+    return [
+        RowLaw("template", f"that of {contract.vocabulary.family}", _template_broken),
+        RowLaw("special tokens", "never predicted", _special_predicted),
+        RowLaw("origin", "documents of the shard's source", _origin_broken),
+    ]
+
+
+def _length_broken(batch: Batch) -> Flags:
+    lengths = batch.ids.lengths
+    return (lengths < 3) | (lengths > batch.contract.sequences.length)
+
+
+def _outside_vocabulary(batch: Batch, name: str) -> Flags:
+    ids = batch.flat(name)
+    outside = (ids < 0) | (ids >= batch.contract.vocabulary.size)
+    return in_rows(outside, batch.lists(name).offsets) > 0
+
+
+def _counts_differ(batch: Batch) -> Flags:
+    positions, labels = batch.lists("masked_positions"), batch.lists("masked_labels")
+    broken: Flags = positions.lengths != labels.lengths
+    return broken
+
+
+def _not_rising(batch: Batch, name: str) -> Flags:
+    """Whether the positions of a row do not rise strictly within 0 and its length."""
+    column, positions = batch.lists(name), batch.flat(name)
+    wrong = (positions < 0) | (positions >= np.repeat(batch.ids.lengths, column.lengths))
+    falls = np.diff(positions, prepend=-1) <= 0
+    firsts = column.offsets[:-1][column.lengths > 0]
+    falls[firsts] = False
+    return in_rows(wrong | falls, column.offsets) > 0
+
+
+def _segment_broken(batch: Batch) -> Flags:
+    """[CLS], one token and a separator before, one token and the closing separator after."""
+    first, gap = batch.values("first_segment_length"), batch.contract.separators - 1
+    return (first < 3) | (first + gap + 2 > batch.ids.lengths)
+
+
+def template_places(batch: Batch) -> Flags:
+    """Where the template has special tokens, bool [T]."""
+    offsets = batch.ids.offsets
+    places = np.zeros(len(batch.ids.values), np.bool_)
+    places[offsets[:-1]] = places[offsets[1:] - 1] = True
+    if batch.contract.is_packed:
+        places[batch.places("document_starts") - 1] = True
+    if batch.contract.pairs != "none":
+        first = offsets[:-1] + batch.values("first_segment_length") - 1
+        for separator in range(batch.contract.separators):
+            places[first + separator] = True
+    return places
+
+
+def _template_broken(batch: Batch) -> Flags:
+    """Before corruption: [CLS] first, separators at their places, nothing special elsewhere."""
+    places, original = template_places(batch), batch.original
+    special = np.full(len(places), batch.contract.sep)
+    special[batch.ids.offsets[:-1]] = batch.contract.cls
+    wrong = places & (original != special)
+    wrong |= ~places & ~batch.contract.vocabulary.maskable[original]
+    return in_rows(wrong, batch.ids.offsets) > 0
+
+
+def _special_predicted(batch: Batch) -> Flags:
+    special = ~batch.contract.vocabulary.maskable[batch.flat("masked_labels")]
+    special |= template_places(batch)[batch.chosen]
+    return in_rows(special, batch.lists("masked_positions").offsets) > 0
+
+
+def _origin_broken(batch: Batch) -> Flags:
+    names = ["document"] if batch.contract.pairs == "none" else ["document", "second_document"]
+    broken = batch.values("first_sentence") < 0
+    for name in names:
+        broken |= batch.values(name) >> 40 != batch.source
+    return broken

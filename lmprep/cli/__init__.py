@@ -1,0 +1,98 @@
+"""The command line: parse, call the library, render.
+
+Command modules import the standard library and click only, so that `lmprep --help` answers at
+once; what is heavy is imported inside the functions.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+import click
+
+from lmprep import __version__
+from lmprep.cli.build import build
+from lmprep.cli.evaluate import evaluate
+from lmprep.cli.pretrain import pretrain
+from lmprep.cli.run import run
+from lmprep.cli.verify import verify
+from lmprep.cli.vocab import vocab
+from lmprep.errors import LmprepError
+
+INTERRUPTED, TERMINATED = 130, 143
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "LMPREP"},
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or missing input, 130 interrupted, "
+    "143 terminated.",
+)
+@click.version_option(__version__, prog_name="lmprep")
+def cli() -> None:
+    """From raw text to a pretrained, evaluated language model.
+
+    \b
+    Everything in one go:  lmprep run samples/bert-tiny.toml
+    Step by step:          lmprep vocab corpus.txt -o tok --algorithm wordpiece --size 16000
+                           lmprep build mlm corpus.txt -t tok -o train --pairs nsp
+                           lmprep pretrain train -o run --model bert-mini --time 10m
+                           lmprep evaluate run valid
+    """
+
+
+for command in (vocab, build, verify, pretrain, evaluate, run):
+    cli.add_command(command)
+
+
+class _Terminated(BaseException):
+    """SIGTERM arrived: unwinds like Ctrl-C, so that temporary files go."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and leave with the exit codes of the manual."""
+    signal.signal(signal.SIGTERM, _on_sigterm)
+    _send_warnings_to_stderr()
+    try:
+        code = cli.main(arguments, prog_name="lmprep", standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(code if isinstance(code, int) else 0)
+    except LmprepError as error:
+        _fail(str(error), error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        _fail(_stopped("Interrupted"), INTERRUPTED)
+    except _Terminated:
+        _fail(_stopped("Terminated"), TERMINATED)
+    except BrokenPipeError:
+        # The reader (`| head`) has enough. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        _fail(f"{place}{error.strerror or error}.", 1)
+
+
+def _on_sigterm(_signal: int, _frame: FrameType | None) -> None:
+    raise _Terminated
+
+
+def _stopped(how: str) -> str:
+    return f"{how}. Finished parts are kept: run the same command with --resume to go on."
+
+
+def _fail(message: str, code: int) -> None:
+    click.echo(message if code >= INTERRUPTED else f"Error: {message}", err=True)
+    sys.exit(code)
+
+
+def _send_warnings_to_stderr() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("Warning: %(message)s"))
+    logging.getLogger("lmprep").handlers = [handler]

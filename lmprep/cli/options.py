@@ -1,0 +1,95 @@
+"""Types and options that several commands share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from typing import Any, TypeVar
+
+import click
+
+from lmprep.errors import UsageError
+from lmprep.settings import FAMILIES, SENTENCES, parse_duration, parse_rate, parse_size
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Result = TypeVar("Result")
+
+
+class _Written(click.ParamType[Any]):
+    """A value in one of the notations of `lmprep.settings`."""
+
+    def __init__(self, name: str, parse: Callable[[object], Any]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+RATE: click.ParamType[Fraction] = _Written("rate", parse_rate)
+SIZE: click.ParamType[int] = _Written("size", parse_size)
+DURATION: click.ParamType[float] = _Written("duration", parse_duration)
+
+
+def default_workers() -> int:
+    """The cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def corpus_options(command: Command) -> Command:
+    """CORPUS and how to read it."""
+    for option in reversed(
+        (
+            click.argument("corpus", nargs=-1, required=True),
+            click.option(
+                "--format",
+                type=click.Choice(["txt", "jsonl"]),
+                help="Format of the corpus; by default told by the suffix.",
+            ),
+            click.option(
+                "--documents",
+                type=click.Choice(["blank", "line", "file"]),
+                help="Text files: documents are parted by empty lines (blank, the default), "
+                "or are one a line, or one a file.",
+            ),
+            click.option(
+                "--sentences",
+                type=click.Choice(SENTENCES),
+                help="One sentence a line (default for text files), found by ICU (default for "
+                "records), or none.",
+            ),
+            click.option(
+                "--language",
+                help="Language whose rules ICU follows, such as en or pt-BR.  [default: en]",
+            ),
+            click.option(
+                "--text-field", help="Field of a record that holds the text.  [default: text]"
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def family_option(help_text: str) -> Callable[[Command], Command]:
+    """--family, which vocab and build take."""
+    return click.option("--family", type=click.Choice(FAMILIES), help=help_text)
+
+
+def given(options: Mapping[str, Any], *without: str) -> dict[str, Any]:
+    """The options that were given a value, but for some."""
+    return {k: v for k, v in options.items() if v is not None and k not in without}
+
+
+def settled(make: Callable[[], Result]) -> Result:
+    """Call `make`; a ValueError from settings becomes a usage error."""
+    try:
+        return make()
+    except ValueError as error:
+        raise UsageError(str(error), fix="See --help") from None

@@ -1,0 +1,239 @@
+"""A recipe: the whole road in one TOML file, run step by step, each step only if it must be.
+
+    [corpus]     files (relative to the recipe) and how to read them
+    [vocab]      a vocabulary                -> OUT/tokenizer
+    [build]      examples, a part set aside  -> OUT/train, OUT/valid
+    [pretrain]   a model                     -> OUT/run
+    [evaluate]   held-out figures            -> OUT/evaluation.json
+
+Keys are the flags of the commands, with underscores. A step whose result is there with the same
+fingerprint is skipped, an unfinished one is resumed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from lmprep.build import BuildSettings, valid_folder
+from lmprep.corpus import expand
+from lmprep.engines import job
+from lmprep.errors import UsageError
+from lmprep.evaluation import evaluate
+from lmprep.files import json_sha256, write_json
+from lmprep.settings import (
+    CorpusSettings,
+    PretrainSettings,
+    VocabSettings,
+    parse_duration,
+    settings_from,
+)
+from lmprep.shards.manifest import read_manifest
+from lmprep.training import checkpoints
+from lmprep.training.loop import OnProgress
+from lmprep.training.pretraining import pretrain
+from lmprep.vocab import fingerprint, make_vocabulary
+
+_TABLES = ("corpus", "vocab", "build", "pretrain", "evaluate")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A checked recipe.
+
+    Args:
+        name: the file's name without its suffix.
+        corpus: input arguments, relative paths already joined to the recipe's folder.
+        reading, vocab, build, pretrain: the settings of the steps.
+    """
+
+    name: str
+    corpus: tuple[str, ...]
+    reading: CorpusSettings
+    vocab: VocabSettings
+    build: BuildSettings
+    pretrain: PretrainSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """A step that has ended.
+
+    Args:
+        name: `vocab`, `build`, `pretrain` or `evaluate`.
+        skipped: its result was there already.
+        result: what it is about: counts for vocab and build, figures for the others.
+    """
+
+    name: str
+    skipped: bool
+    result: dict[str, Any]
+
+
+def load_recipe(path: Path, *, corpus: Sequence[str] = (), changes: Sequence[str] = ()) -> Recipe:
+    """Read a recipe and check all of it before anything runs.
+
+    Args:
+        path: a TOML file.
+        corpus: inputs that take the place of the recipe's, relative to the current folder.
+        changes: `table.key=value` texts that win over the file.
+
+    Raises:
+        UsageError: no such file, not TOML, an unknown key, or a value that does not fit.
+    """
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError("there is no such recipe", path=path, fix="Give a TOML file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"not TOML: {error}", path=path, fix="Mend the file") from None
+    for change in changes:
+        _change(tables, change)
+    try:
+        return _recipe(path, tables, corpus)
+    except ValueError as error:
+        raise UsageError(str(error), path=path, fix="Mend the recipe or --set") from None
+
+
+def _change(tables: dict[str, Any], change: str) -> None:
+    """Apply one `table.key=value`; the value is TOML, or else plain text."""
+    name, equals, text = change.partition("=")
+    table, dot, key = name.strip().partition(".")
+    if not equals or not dot:
+        raise UsageError(f"--set {change!r} is not of the form table.key=value")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    tables.setdefault(table, {})[key] = value
+
+
+def _recipe(path: Path, tables: Mapping[str, Any], corpus: Sequence[str]) -> Recipe:
+    _refuse_unknown("table", tables, _TABLES)
+    given = {name: dict(tables.get(name, {})) for name in _TABLES}
+    files = given["corpus"].pop("files", [])
+    if isinstance(files, str):
+        files = [files]
+    reading = settings_from(CorpusSettings, given["corpus"])
+    if "algorithm" not in given["vocab"] or "size" not in given["vocab"]:
+        raise ValueError("[vocab] needs algorithm and size")
+    if "model" not in given["pretrain"]:
+        raise ValueError("[pretrain] needs model")
+    if "time" in given["pretrain"]:
+        given["pretrain"]["time"] = parse_duration(given["pretrain"]["time"])
+    _refuse_unknown("key of [evaluate]", given["evaluate"], ())
+    in_corpus = [f.name for f in fields(CorpusSettings) if f.name in given["build"]]
+    if in_corpus:
+        raise ValueError(f"{in_corpus[0]} belongs to [corpus], not to [build]")
+    given["build"].setdefault("valid", "5%")
+    return Recipe(
+        name=path.stem,
+        corpus=tuple(corpus) or tuple(_beside(path, file) for file in files),
+        reading=reading,
+        vocab=settings_from(VocabSettings, given["vocab"]),
+        build=BuildSettings.from_options({**reading.as_dict(), **given["build"]}),
+        pretrain=settings_from(PretrainSettings, given["pretrain"]),
+    )
+
+
+def _refuse_unknown(what: str, found: Mapping[str, Any], known: Sequence[str]) -> None:
+    for name in found:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ValueError(f"unknown {what}: {name!r}{hint}")
+
+
+def _beside(path: Path, file: str) -> str:
+    return file if file == "-" or "://" in file else str(path.parent / file)
+
+
+def run_recipe(
+    recipe: Recipe,
+    out: Path,
+    *,
+    workers: int,
+    on_start: Callable[[str], object] = lambda _: None,
+    on_step: Callable[[Step], object] = lambda _: None,
+    on_training: OnProgress = lambda _: None,
+) -> dict[str, Any]:
+    """Run what is not done yet; return the figures of the evaluation.
+
+    Args:
+        out: the folder of all results.
+        workers: processes of the build.
+        on_start, on_step: called before and after each step.
+        on_training: passed on to `pretrain` as its progress callback.
+    """
+    if not recipe.corpus:
+        raise UsageError("the recipe names no corpus", fix="Add files to [corpus], or --corpus")
+    out.mkdir(parents=True, exist_ok=True)
+    steps: dict[str, Callable[[], Step]] = {
+        "vocab": lambda: _vocab(recipe, out / "tokenizer"),
+        "build": lambda: _build(recipe, out, workers),
+        "pretrain": lambda: _pretrain(recipe, out, on_training),
+        "evaluate": lambda: _evaluate(out),
+    }
+    for name, run_step in steps.items():
+        on_start(name)
+        step = run_step()
+        on_step(step)
+    return step.result
+
+
+def _vocab(recipe: Recipe, folder: Path) -> Step:
+    training = folder / "training.json"
+    if not training.exists():
+        result = make_vocabulary(recipe.corpus, folder, recipe.vocab, recipe.reading)
+        return Step(name="vocab", skipped=False, result=result)
+    made = json.loads(training.read_bytes())
+    inputs = expand(recipe.corpus, format=recipe.reading.format)
+    if made["fingerprint"] != fingerprint(inputs, recipe.vocab, recipe.reading):
+        raise UsageError(
+            "this vocabulary was made with other settings or another corpus",
+            path=folder,
+            fix="Use the same recipe, or another -o",
+        )
+    return Step(name="vocab", skipped=True, result=made)
+
+
+def _build(recipe: Recipe, out: Path, workers: int) -> Step:
+    plan = job.make_plan(
+        recipe.corpus, str(out / "tokenizer"), out / "train", recipe.build, family=None
+    )
+    built = job.run(plan, workers=workers, resume=True, force=False)
+    result = {part: manifest["totals"] for part, manifest in built.manifests.items()}
+    return Step(name="build", skipped=built.already_complete, result=result)
+
+
+def _pretrain(recipe: Recipe, out: Path, on_training: OnProgress) -> Step:
+    result = pretrain(
+        [out / "train"],
+        out / "run",
+        recipe.pretrain,
+        validation=valid_folder(out / "train"),
+        resume=True,
+        on_progress=on_training,
+    )
+    facts = {"step": result.step, "tokens": result.tokens, "seconds": result.seconds}
+    return Step(name="pretrain", skipped=result.already_finished, result=facts | result.losses)
+
+
+def _evaluate(out: Path) -> Step:
+    """Evaluate the newest checkpoint, unless just this was evaluated before."""
+    path, valid = out / "evaluation.json", valid_folder(out / "train")
+    recipe = (out / "run" / "recipe.toml").read_text(encoding="utf-8")
+    newest = max(checkpoints.steps(out / "run"))
+    now = json_sha256([recipe, newest, read_manifest(valid)["fingerprint"]])
+    if path.exists():
+        before = json.loads(path.read_bytes())
+        if before["fingerprint"] == now:
+            return Step(name="evaluate", skipped=True, result=before["figures"])
+    figures = evaluate(out / "run", valid)
+    write_json(path, {"fingerprint": now, "figures": figures})
+    return Step(name="evaluate", skipped=False, result=figures)

@@ -1,0 +1,109 @@
+"""Small batches of tokens, and what the tests of all kinds of sequences ask of them."""
+
+import itertools
+from collections import Counter
+from fractions import Fraction
+
+import numpy as np
+from hypothesis import strategies as st
+
+from lmprep.batches import Tokens
+from lmprep.ragged import offsets_of
+from lmprep.settings import SequenceSettings
+from lmprep.vocabulary import Vocabulary
+
+PAD, UNK, CLS, SEP, MASK = range(5)
+BERT = Vocabulary(
+    family="bert",
+    size=100_000,
+    special=(0, 1, 2, 3, 4),
+    pad=PAD,
+    unk=UNK,
+    cls=CLS,
+    sep=SEP,
+    mask=MASK,
+)
+ROBERTA = Vocabulary(
+    family="roberta",
+    size=100_000,
+    special=(0, 1, 2, 3, 4),
+    pad=PAD,
+    unk=UNK,
+    cls=CLS,
+    sep=SEP,
+    mask=MASK,
+)
+# A batch as its documents' sentence lengths, empty sentences and documents included.
+shapes = st.lists(st.lists(st.integers(0, 12), max_size=7), max_size=6)
+keys = st.integers(0, 2**64 - 1).map(np.uint64)
+
+
+def tokens_of(shape, *, starts=None):
+    """Tokens 10, 11, 12, ... in documents with these sentence lengths; numbers 100, 101, ..."""
+    lengths = [length for document in shape for length in document]
+    total = sum(lengths)
+    return Tokens(
+        ids=np.arange(10, 10 + total, dtype=np.int32),
+        word_start=np.ones(total, np.bool_) if starts is None else np.array(starts, np.bool_),
+        sentence_offsets=offsets_of(lengths),
+        document_offsets=offsets_of([len(document) for document in shape]),
+        numbers=np.arange(100, 100 + len(shape)),
+    )
+
+
+def settings_of(length, *, sequences="document", pairs="none", short="0"):
+    return SequenceSettings(
+        length=length,
+        sequences=sequences,
+        pairs=pairs,
+        short_sequence_probability=Fraction(short),
+    )
+
+
+def rows_of(sequences):
+    """The ids of each sequence as a list."""
+    ids, offsets = sequences.ids.tolist(), sequences.offsets.tolist()
+    return [ids[start:stop] for start, stop in itertools.pairwise(offsets)]
+
+
+def texts_of(sequences):
+    """The ids of each sequence without its special tokens."""
+    return [[i for i in row if i >= 10] for row in rows_of(sequences)]
+
+
+def sentences_of(shape):
+    """Every document of `shape` as (number, [(ordinal, ids), ...]) without what is empty."""
+    documents, at = [], 10
+    for number, lengths in enumerate(shape, 100):
+        sentences = []
+        for ordinal, length in enumerate(lengths):
+            if length:
+                sentences.append((ordinal, list(range(at, at + length))))
+            at += length
+        if sentences:
+            documents.append((number, sentences))
+    return documents
+
+
+def lost_tokens(drops):
+    """Tokens counted as dropped, over all reasons."""
+    return sum(count for reason, count in drops.items() if reason.endswith("_tokens"))
+
+
+def check_sequences(sequences, drops, length):
+    """What holds for all sequences, whatever they were made by."""
+    assert np.all(np.diff(sequences.offsets) <= length)
+    assert sequences.ids.dtype == np.int32
+    assert np.array_equal(sequences.maskable, sequences.ids >= 10)
+    assert np.all(sequences.word_start[~sequences.maskable])
+    after_special = np.flatnonzero(~sequences.maskable[:-1]) + 1
+    assert np.all(sequences.word_start[after_special])
+    for row in rows_of(sequences):
+        assert row[0] == CLS
+        assert row[-1] == SEP
+        assert CLS not in row[1:]
+    assert sequences.document.dtype == np.int64
+    assert sequences.first_sentence.dtype == np.int32
+    assert isinstance(drops, Counter)
+    units = ("_tokens", "_sentences", "_documents", "_pairs")
+    assert all(reason.endswith(units) and count > 0 for reason, count in drops.items())

@@ -1,0 +1,98 @@
+"""Who may import whom: arrows point downwards only, and light stays light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import lmprep
+
+PACKAGE = Path(lmprep.__file__).parent
+PRIMITIVES = {
+    "lmprep", "errors", "settings", "jit", "ragged", "keyed_random", "vocabulary", "batches",
+    "files",
+}  # fmt: skip
+SIDE_BY_SIDE = {"corpus", "tokenization", "sequences", "objectives", "shards"}
+MAKING = SIDE_BY_SIDE | {"dynamic", "build", "vocab"}
+TRAINING = {"models", "training", "engines", "checks", "evaluation"}
+
+# Part of the package -> other parts it may import, beside the primitives.
+MAY_IMPORT: dict[str, set[str]] = {
+    **{name: set() for name in PRIMITIVES | SIDE_BY_SIDE},
+    # `lmprep` itself finds its public names on first use.
+    "lmprep": {"dynamic", "shards"},
+    "models": set(),
+    "dynamic": {"objectives", "shards"},
+    "build": SIDE_BY_SIDE | {"dynamic"},
+    "vocab": {"corpus", "tokenization"},
+    "engines": MAKING,
+    "checks": MAKING,
+    "training": MAKING | {"models"},
+    "evaluation": MAKING | {"models", "training"},
+    "recipe": MAKING | TRAINING,
+    "cli": MAKING | TRAINING | {"recipe"},
+    "__main__": {"cli"},
+}
+TORCH = {"models", "training", "evaluation"}
+BARE = {"objectives", "sequences"}  # numpy and the primitives only
+
+
+def part_of(path: Path) -> str:
+    relative = path.relative_to(PACKAGE)
+    name = relative.parts[0].removesuffix(".py")
+    return "lmprep" if name == "__init__" else name
+
+
+def imports_of(path: Path) -> set[str]:
+    """Every module a file imports, wherever in the file."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found.add(node.module or "")
+            if node.module == "lmprep":
+                found |= {f"lmprep.{alias.name}" for alias in node.names}
+    return found
+
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_a_file_imports_only_what_lies_below_it(path):
+    part = part_of(path)
+    allowed = MAY_IMPORT[part] | PRIMITIVES | {part}
+    names = [name.split(".") for name in imports_of(path)]
+    inside = {name[1] for name in names if name[0] == "lmprep" and len(name) > 1}
+    inside -= {"__version__"}
+
+    assert inside <= allowed
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_only_the_trainer_needs_torch(path):
+    outside = {name.split(".")[0] for name in imports_of(path)}
+    if "torch" in outside or "safetensors" in outside:
+        assert part_of(path) in TORCH or path == PACKAGE / "shards" / "collate.py"
+    if part_of(path) in BARE:
+        assert outside - set(sys.stdlib_module_names) <= {"numpy", "lmprep"}
+
+
+def test_the_command_line_starts_without_heavy_libraries():
+    code = "import sys, lmprep.cli; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name.split(".")[0] for name in done.stdout.split()}
+
+    assert not loaded & {"torch", "datasets", "pyarrow", "tokenizers", "numpy", "numba", "rich"}
+
+
+def test_the_public_names_are_there():
+    assert all(hasattr(lmprep, name) for name in lmprep.__all__)
+    with pytest.raises(AttributeError, match="nonsense"):
+        lmprep.nonsense  # noqa: B018
