@@ -34,6 +34,7 @@ from lmprep.settings import (
     choice,
     parse_rate,
     parse_size,
+    refuse_unknown,
     settings_from,
 )
 from lmprep.shards.manifest import RECEIPTS
@@ -109,8 +110,8 @@ class BuildSettings(Settings):
             own["valid"] = parse_rate(rest.pop("valid"))
         names = {"seed", "copies", "keep_order"}
         own |= _pop(rest, names)
-        if rest:
-            raise ValueError(f"unknown setting {min(rest)!r} of build")
+        known = {f.name for kind in records.values() for f in fields(kind)} | names
+        refuse_unknown("setting", rest, sorted(known | {"partition_size", "valid"}))
         return cls(objective=objective, **own)
 
 

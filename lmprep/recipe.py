@@ -12,7 +12,6 @@ fingerprint is skipped, an unfinished one is resumed.
 
 from __future__ import annotations
 
-import difflib
 import json
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +30,7 @@ from lmprep.settings import (
     PretrainSettings,
     VocabSettings,
     parse_duration,
+    refuse_unknown,
     settings_from,
 )
 from lmprep.shards.manifest import read_manifest
@@ -96,7 +96,7 @@ def load_recipe(path: Path, *, corpus: Sequence[str] = (), changes: Sequence[str
         _change(tables, change)
     try:
         return _recipe(path, tables, corpus)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise UsageError(str(error), path=path, fix="Mend the recipe or --set") from None
 
 
@@ -110,23 +110,21 @@ def _change(tables: dict[str, Any], change: str) -> None:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text
-    tables.setdefault(table, {})[key] = value
+    tables[table] = {**tables.get(table, {}), key: value}
 
 
 def _recipe(path: Path, tables: Mapping[str, Any], corpus: Sequence[str]) -> Recipe:
-    _refuse_unknown("table", tables, _TABLES)
+    refuse_unknown("table", tables, _TABLES)
+    if flat := [name for name, table in tables.items() if not isinstance(table, dict)]:
+        raise ValueError(f"{flat[0]} is a value where a table [{flat[0]}] is needed")
     given = {name: dict(tables.get(name, {})) for name in _TABLES}
     files = given["corpus"].pop("files", [])
     if isinstance(files, str):
         files = [files]
     reading = settings_from(CorpusSettings, given["corpus"])
-    if "algorithm" not in given["vocab"] or "size" not in given["vocab"]:
-        raise ValueError("[vocab] needs algorithm and size")
-    if "model" not in given["pretrain"]:
-        raise ValueError("[pretrain] needs model")
     if "time" in given["pretrain"]:
         given["pretrain"]["time"] = parse_duration(given["pretrain"]["time"])
-    _refuse_unknown("key of [evaluate]", given["evaluate"], ())
+    refuse_unknown("key of [evaluate]:", given["evaluate"], ())
     in_corpus = [f.name for f in fields(CorpusSettings) if f.name in given["build"]]
     if in_corpus:
         raise ValueError(f"{in_corpus[0]} belongs to [corpus], not to [build]")
@@ -139,14 +137,6 @@ def _recipe(path: Path, tables: Mapping[str, Any], corpus: Sequence[str]) -> Rec
         build=BuildSettings.from_options({**reading.as_dict(), **given["build"]}),
         pretrain=settings_from(PretrainSettings, given["pretrain"]),
     )
-
-
-def _refuse_unknown(what: str, found: Mapping[str, Any], known: Sequence[str]) -> None:
-    for name in found:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise ValueError(f"unknown {what}: {name!r}{hint}")
 
 
 def _beside(path: Path, file: str) -> str:

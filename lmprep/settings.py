@@ -6,8 +6,9 @@ Rates are exact decimals (`0.15` is 15/100, never the float beside it), sizes ar
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
+from difflib import get_close_matches
 from fractions import Fraction
 from typing import Any, TypeVar
 
@@ -77,12 +78,30 @@ SettingsType = TypeVar("SettingsType", bound=Settings)
 
 
 def settings_from(kind: type[SettingsType], written: Mapping[str, Any]) -> SettingsType:
-    """The way back from `as_dict`: rates are read from their text; unknown names are refused."""
-    types = {f.name: f.type for f in fields(kind)}  # type: ignore[arg-type]
-    unknown = sorted(set(written) - set(types))
-    if unknown:
-        raise ValueError(f"unknown setting {unknown[0]!r}; there are {', '.join(types)}")
-    return kind(**{k: parse_rate(v) if types[k] == "Fraction" else v for k, v in written.items()})
+    """The way back from `as_dict`: rates are read from their text.
+
+    Raises:
+        ValueError: an unknown name, a missing one, or a value that does not fit.
+    """
+    known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
+    refuse_unknown("setting", written, tuple(known))
+    for name, f in known.items():
+        if name not in written and f.default is MISSING and f.default_factory is MISSING:
+            raise ValueError(f"{name} is missing")
+    values = {k: parse_rate(v) if known[k].type == "Fraction" else v for k, v in written.items()}
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise ValueError(f"a value has the wrong type: {error}") from None
+
+
+def refuse_unknown(what: str, found: Iterable[str], known: Sequence[str]) -> None:
+    """Raise `ValueError` for the first name that is not known, with the nearest one that is."""
+    for name in found:
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+            raise ValueError(f"unknown {what} {name!r}; {hint}")
 
 
 def _plain(value: Any) -> Any:

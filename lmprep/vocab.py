@@ -12,13 +12,14 @@ from lmprep import __version__
 from lmprep.batches import Documents
 from lmprep.corpus import (
     InputFile,
+    empty_corpus,
     expand,
     icu_version,
     plan_sources,
     read_partitions,
     split_sentences,
 )
-from lmprep.errors import InputError, UsageError
+from lmprep.errors import UsageError
 from lmprep.files import json_sha256
 from lmprep.settings import CorpusSettings, VocabSettings
 from lmprep.tokenization import folder as tokenizer_folder
@@ -83,16 +84,12 @@ def make_vocabulary(
                 counted["text_bytes"] += len(documents.text)
                 on_text(len(partition.text))
                 yield from _batches(documents)
+        if not counted["sentences"]:
+            raise empty_corpus(inputs)
 
     try:
         tokenizer = learn(texts(), settings)
     except ValueError as error:
-        if not counted["sentences"]:
-            raise InputError(
-                "the corpus is empty: no document with text in "
-                + ", ".join(file.name for file in inputs[:3]),
-                fix="Give files that hold text",
-            ) from None
         raise UsageError(str(error), fix="Choose another --size") from None
     training = {
         "lmprep": __version__,

@@ -4,7 +4,7 @@ from lmprep.corpus.formats import read_partitions
 from lmprep.corpus.partitions import Partition
 from lmprep.corpus.plan import Source, plan_sources
 from lmprep.corpus.sentences import icu_version, split_sentences
-from lmprep.corpus.sources import InputFile, Part, expand
+from lmprep.corpus.sources import InputFile, Part, empty_corpus, expand
 from lmprep.settings import CorpusSettings
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Part",
     "Partition",
     "Source",
+    "empty_corpus",
     "expand",
     "icu_version",
     "plan_sources",

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from lmprep.errors import UsageError
+from lmprep.errors import InputError, UsageError
 from lmprep.settings import FORMATS, choice
 
 STDIN = "-"
@@ -131,3 +131,11 @@ def _format_of(suffix: str, path: str) -> str:
     what = f"suffix {suffix!r} says no format" if suffix else "has no suffix that says its format"
     fix = f"Known are {known} (each also with {codecs}); or say --format {'|'.join(FORMATS)}"
     raise UsageError(what, fix=fix, path=path)
+
+
+def empty_corpus(inputs: Sequence[InputFile]) -> InputError:
+    """The error for inputs in which no reader found a document."""
+    names = ", ".join(file.name for file in inputs[:3]) + (" ..." if len(inputs) > 3 else "")
+    return InputError(
+        f"the corpus is empty: no document with text in {names}", fix="Give files that hold text"
+    )

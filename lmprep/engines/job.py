@@ -19,7 +19,7 @@ from lmprep import __version__
 from lmprep.build import ALGORITHMS, PARTS, BuildSettings, Job
 from lmprep.corpus.plan import Source, plan_sources
 from lmprep.corpus.sentences import icu_version
-from lmprep.corpus.sources import InputFile, expand
+from lmprep.corpus.sources import InputFile, empty_corpus, expand
 from lmprep.engines import local, output
 from lmprep.errors import InputError, LmprepError, UsageError
 from lmprep.files import json_sha256
@@ -214,11 +214,7 @@ def _refuse_empty(plan: Plan, receipts: list[dict[str, Any]]) -> None:
         drops.update(receipt["train"]["drops"])
     error: LmprepError | None = None
     if not documents:
-        error = InputError(
-            "the corpus is empty: no document with text in "
-            + ", ".join(file.name for file in plan.inputs[:3]),
-            fix="Give files that hold text",
-        )
+        error = empty_corpus(plan.inputs)
     elif plan.job.settings.valid and documents < 4:
         error = InputError(
             f"{documents} documents are too few to set some aside with --valid",

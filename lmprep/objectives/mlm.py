@@ -97,7 +97,8 @@ def rounded_share(lengths: NDArray[np.int64], settings: MlmSettings) -> NDArray[
     quotient, rest = np.divmod(lengths * rate.numerator, rate.denominator)
     twice = 2 * rest
     up = (twice > rate.denominator) | ((twice == rate.denominator) & (quotient % 2 == 1))
-    return quotient + up
+    rounded: NDArray[np.int64] = quotient + up
+    return rounded
 
 
 def _thresholds(settings: MlmSettings) -> tuple[int, int, int]:
