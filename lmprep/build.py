@@ -125,23 +125,19 @@ class Job:
     """What a worker must know to build any partition.
 
     Args:
-        out: the dataset folder; the held-out part goes to `valid_folder(out)`.
+        out, valid: the dataset folder and that of the held-out part.
         fingerprint: of the plan; receipts carry it.
     """
 
     out: Path
+    valid: Path
     tokenizer: TokenizerFolder
     settings: BuildSettings
     fingerprint: str
 
     def folder(self, part: str) -> Path:
         """The folder that holds a part, `train` or `valid`."""
-        return self.out if part == "train" else valid_folder(self.out)
-
-
-def valid_folder(out: Path) -> Path:
-    """The folder of the held-out part of a dataset."""
-    return out.with_name("valid" if out.name == "train" else f"{out.name}-valid")
+        return self.out if part == "train" else self.valid
 
 
 def receipt_path(out: Path, source: int, partition: int) -> Path:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from lmprep.build import BuildSettings, valid_folder
+from lmprep.build import BuildSettings
 from lmprep.corpus import expand
 from lmprep.engines import job
 from lmprep.errors import UsageError
@@ -194,7 +194,7 @@ def _vocab(recipe: Recipe, folder: Path) -> Step:
 
 def _build(recipe: Recipe, out: Path, workers: int) -> Step:
     plan = job.make_plan(
-        recipe.corpus, str(out / "tokenizer"), out / "train", recipe.build, family=None
+        recipe.corpus, str(out / "tokenizer"), out / "train", recipe.build, valid=out / "valid"
     )
     built = job.run(plan, workers=workers, resume=True, force=False)
     result = {part: manifest["totals"] for part, manifest in built.manifests.items()}
@@ -206,7 +206,7 @@ def _pretrain(recipe: Recipe, out: Path, on_training: OnProgress) -> Step:
         [out / "train"],
         out / "run",
         recipe.pretrain,
-        validation=valid_folder(out / "train"),
+        validation=out / "valid",
         resume=True,
         on_progress=on_training,
     )
@@ -216,7 +216,7 @@ def _pretrain(recipe: Recipe, out: Path, on_training: OnProgress) -> Step:
 
 def _evaluate(out: Path) -> Step:
     """Evaluate the newest checkpoint, unless just this was evaluated before."""
-    path, valid = out / "evaluation.json", valid_folder(out / "train")
+    path, valid = out / "evaluation.json", out / "valid"
     recipe = (out / "run" / "recipe.toml").read_text(encoding="utf-8")
     newest = max(checkpoints.steps(out / "run"))
     now = json_sha256([recipe, newest, read_manifest(valid)["fingerprint"]])

@@ -35,7 +35,10 @@ def make_tokenizer(corpus: Path, folder: Path, size: int = 120) -> Path:
 
 
 def build_dataset(corpus: Path, tokenizer: Path, out: Path, **changes: object) -> Path:
-    """A dataset of NSP pairs of 48 tokens in several partitions, unless changed."""
+    """A dataset of NSP pairs of 48 tokens in several partitions, unless changed.
+
+    As in a recipe, the held-out part of `train` is `valid` beside it.
+    """
     sequences = SequenceSettings(
         length=int(str(changes.pop("length", 48))),
         pairs=str(changes.pop("pairs", "nsp")),
@@ -47,6 +50,7 @@ def build_dataset(corpus: Path, tokenizer: Path, out: Path, **changes: object) -
         valid=Fraction(str(changes.pop("valid", 0))),
         **changes,  # type: ignore[arg-type]
     )
-    plan = job.make_plan([str(corpus)], str(tokenizer), out, settings, None)
+    held_out = out.with_name("valid") if out.name == "train" else None
+    plan = job.make_plan([str(corpus)], str(tokenizer), out, settings, valid=held_out)
     job.run(plan, workers=1, resume=False, force=False)
     return out

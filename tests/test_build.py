@@ -41,9 +41,7 @@ def all_rows(dataset) -> dict[str, list]:
 
 
 def plan_of(corpus, tokenizer, out, **changes):
-    return job.make_plan(
-        [str(corpus)], str(tokenizer), out, BuildSettings.from_options(changes), None
-    )
+    return job.make_plan([str(corpus)], str(tokenizer), out, BuildSettings.from_options(changes))
 
 
 @pytest.mark.parametrize("workers", [2, 3])
@@ -124,9 +122,9 @@ def test_datasets_reads_the_folder_as_it_is(corpus, tokenizer, tmp_path):
 
 
 def test_no_document_is_in_both_parts(corpus, tokenizer, tmp_path):
-    out = build_dataset(corpus, tokenizer, tmp_path / "train", valid="1/4", pairs="none")
+    out = build_dataset(corpus, tokenizer, tmp_path / "out", valid="1/4", pairs="none")
     train = set(all_rows(Dataset(out))["document"])
-    valid = set(all_rows(Dataset(tmp_path / "valid"))["document"])
+    valid = set(all_rows(Dataset(tmp_path / "out-valid"))["document"])
 
     assert not train & valid
     assert len(train | valid) == 60
@@ -173,7 +171,7 @@ def test_a_killed_build_resumes_to_the_same_bytes(corpus, tokenizer, tmp_path, m
     assert not (cut / "manifest.json").exists()
     (cut / "receipts" / "00000-00000.json").write_text('{"half')  # a receipt a power cut tore
 
-    plan = job.make_plan([str(corpus)], str(tokenizer), cut, _settings_of(whole), None)
+    plan = job.make_plan([str(corpus)], str(tokenizer), cut, _settings_of(whole))
     job.run(plan, workers=1, resume=True, force=False)
     assert tree(cut) == tree(whole)
     assert tree(tmp_path / "cut-valid") == tree(tmp_path / "whole-valid")
@@ -201,7 +199,7 @@ def test_resuming_with_other_settings_names_the_first_that_differs(corpus, token
 def test_resuming_a_complete_build_does_nothing(corpus, tokenizer, tmp_path):
     out = build_dataset(corpus, tokenizer, tmp_path / "out")
     before = tree(out)
-    plan = job.make_plan([str(corpus)], str(tokenizer), out, _settings_of(out), None)
+    plan = job.make_plan([str(corpus)], str(tokenizer), out, _settings_of(out))
 
     assert job.run(plan, workers=1, resume=True, force=False).already_complete
     assert tree(out) == before

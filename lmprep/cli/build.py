@@ -80,7 +80,11 @@ def build(**options: Any) -> None:
         raise click.UsageError("--resume and --force exclude each other.")
     settings = settled(lambda: BuildSettings.from_options(given(options, *_RUN_FLAGS)))
     plan = make_plan(
-        options["corpus"], options["tokenizer"], options["out"], settings, options["family"]
+        options["corpus"],
+        options["tokenizer"],
+        options["out"],
+        settings,
+        family=options["family"],
     )
     if options["dry_run"]:
         _show_plan(plan, options["as_json"])

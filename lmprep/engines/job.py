@@ -61,9 +61,21 @@ class Plan:
 
 
 def make_plan(
-    corpus: Sequence[str], tokenizer: str, out: Path, settings: BuildSettings, family: str | None
+    corpus: Sequence[str],
+    tokenizer: str,
+    out: Path,
+    settings: BuildSettings,
+    *,
+    family: str | None = None,
+    valid: Path | None = None,
 ) -> Plan:
     """Look at the inputs and settings, without writing anything.
+
+    Args:
+        corpus: files, globs, or `-`.
+        tokenizer: a tokenizer folder or file, of `family` if it does not tell itself.
+        out: the dataset folder.
+        valid: the folder of the held-out part, by default OUT-valid.
 
     Raises:
         UsageError: inputs, settings and tokenizer do not go together.
@@ -79,7 +91,13 @@ def make_plan(
     inputs = expand(corpus, format=settings.corpus.format)
     sources = plan_sources(inputs, settings.corpus, settings.partition_bytes)
     paper = _paper(inputs, folder, settings)
-    job = Job(out=out, tokenizer=folder, settings=settings, fingerprint=paper["fingerprint"])
+    job = Job(
+        out=out,
+        valid=valid or out.with_name(f"{out.name}-valid"),
+        tokenizer=folder,
+        settings=settings,
+        fingerprint=paper["fingerprint"],
+    )
     return Plan(job=job, inputs=tuple(inputs), sources=tuple(sources), paper=paper)
 
 
