@@ -1,0 +1,67 @@
+"""Where a sentence may be cut so that each chunk is encoded as if it stood alone.
+
+A tokenizer is normalizer, pre-tokenizer (text to words), model (each word on its own). The model
+never looks beyond a word, so a place is safe when (1) the normalizer does not act across it,
+(2) the pre-tokenizer cuts words there anyway, and (3) the words on either side come out the same
+when the other side is missing. The rules, and why they hold:
+
+WHITESPACE  At each ASCII space, tab, line feed and carriage return, which belong to no chunk.
+    (1) The normalizers of `_LOCAL` work character by character, or within a run of a starter and
+    the marks after it; these four are starters that compose with nothing. (2, 3) The pre-tokenizers
+    of `_SPLIT_AT_WHITESPACE` first cut at whitespace and drop it, without looking around; whatever
+    follows in their sequence works inside one word. Other whitespace is left to the library:
+    BertNormalizer deletes U+000B and joins its neighbours.
+METASPACE   Before each U+0020. (1) as above, without the normalizers that may delete a character:
+    a chunk must not vanish and yet get its prefix. (2) Metaspace turns spaces into U+2581 and
+    starts a word at each. (3) A chunk that starts with a space gets no further prefix, whatever the
+    prefix scheme; the first chunk is the start of the sentence and is treated as that.
+BYTE_LEVEL  Before a U+0020 whose preceding character is not whitespace, when GPT-2's expression
+    cuts words. (1) No normalizer. (2) No alternative of the expression goes from a character that
+    is not whitespace on to a space. (3) It has no look-behind, and its only look-ahead stands
+    after whitespace, where no cut is made.
+SENTENCE    Nowhere: anything else is encoded sentence by sentence.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tokenizers import Tokenizer
+
+WHITESPACE, METASPACE, BYTE_LEVEL, SENTENCE = range(4)
+
+_COMPOSING = {"NFC", "NFD", "NFKC", "NFKD", "Lowercase"}
+_LOCAL = _COMPOSING | {"BertNormalizer", "StripAccents"}
+_SPLIT_AT_WHITESPACE = {"BertPreTokenizer", "Whitespace", "WhitespaceSplit"}
+_WITHIN_WORDS = _SPLIT_AT_WHITESPACE | {"Punctuation", "Digits", "Split"}
+
+Step = dict[str, Any]
+
+
+def cut_rule(tokenizer: Tokenizer) -> int:
+    """The rule that is safe for this tokenizer, special tokens being read as text."""
+    spec = json.loads(tokenizer.to_str())
+    if not all(token["special"] for token in spec["added_tokens"]):
+        return SENTENCE  # an added token is found before words are cut, and may hold spaces
+    normalizers = {step["type"] for step in _steps(spec["normalizer"], "normalizers")}
+    words = _steps(spec["pre_tokenizer"], "pretokenizers")
+    if not words or not all(step["type"] in _WITHIN_WORDS for step in words[1:]):
+        return SENTENCE
+    if words[0]["type"] in _SPLIT_AT_WHITESPACE and normalizers <= _LOCAL:
+        return WHITESPACE
+    if words[0]["type"] == "Metaspace" and words[0]["split"] and normalizers <= _COMPOSING:
+        return METASPACE if words[0]["replacement"] == "▁" else SENTENCE
+    if words[0]["type"] == "ByteLevel" and not normalizers:
+        as_gpt2 = words[0]["use_regex"] and not words[0]["add_prefix_space"]
+        return BYTE_LEVEL if as_gpt2 and len(words) == 1 else SENTENCE
+    return SENTENCE
+
+
+def _steps(step: Step | None, key: str) -> list[Step]:
+    """A normalizer or pre-tokenizer as a flat list of its steps."""
+    if step is None:
+        return []
+    if step["type"] == "Sequence":
+        return [inner for part in step[key] for inner in _steps(part, key)]
+    return [step]

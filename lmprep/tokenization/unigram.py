@@ -1,0 +1,86 @@
+"""Unigram vocabularies (Kudo, arXiv:1804.10959): pieces with log probabilities, by sentencepiece.
+
+One thread, always: with another number of threads sentencepiece sums in another order, and the
+scores differ.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer, models
+
+from lmprep.settings import VocabSettings
+from lmprep.tokenization.alphabet import learn_alphabet, number_characters
+from lmprep.tokenization.counts import WordCounts
+from lmprep.tokenization.families import TABLE, front_tokens, pieces_that_fit, special_tokens
+
+# What sentencepiece reserves for itself: ends of sentences, fields and lines, unknown characters.
+_RESERVED = "\0\t\n\r\u2585"
+_UNKNOWN = "\u2585"
+
+
+def learn_unigram(counted: WordCounts, settings: VocabSettings, tokenizer: Tokenizer) -> None:
+    """Give `tokenizer` a Unigram model of `settings.size`, special tokens counted.
+
+    Every character of the alphabet is a piece; a run of other characters is one unknown token.
+    """
+    alphabet = learn_alphabet(counted, excluded=_RESERVED)
+    size = pieces_that_fit(settings, len(alphabet))
+    known = number_characters(counted.characters()[0], alphabet) >= 0
+    parts = _known_parts(counted, known, special_tokens(settings))
+    pieces = [(token, 0.0) for token in front_tokens(settings)] + _train(parts, size)
+    unknown = front_tokens(settings).index(TABLE[settings.family].roles["unk"])
+    tokenizer.model = models.Unigram(pieces, unk_id=unknown, byte_fallback=False)
+
+
+def _known_parts(
+    counted: WordCounts, known: NDArray[np.bool_], special: tuple[str, ...]
+) -> Iterator[str]:
+    """Words with their counts as sentencepiece reads them, without what must not be in a piece.
+
+    Args:
+        counted: the words.
+        known: bool [P], which of all the words' characters are in the alphabet.
+        special: special tokens, that must not be learnt from text that looks like them.
+    """
+    looks_special = re.compile("|".join(re.escape(token) for token in special))
+    flags = known.tobytes()
+    start = 0
+    for word, count in zip(counted.words, counted.counts.tolist(), strict=True):
+        stop = start + len(word)
+        if not all(flags[start:stop]):
+            word = "".join(c if k else " " for c, k in zip(word, flags[start:stop], strict=True))
+        yield from (f"{part}\t{count}" for part in looks_special.sub(" ", word).split(" ") if part)
+        start = stop
+
+
+def _train(words: Iterator[str], size: int) -> list[tuple[str, float]]:
+    """`size` pieces with their scores, or fewer where the words give no more."""
+    import sentencepiece  # heavy, and needed here alone
+
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=words,
+        input_format="tsv",
+        model_writer=model,
+        model_type="unigram",
+        vocab_size=size + 1,  # with its unknown piece
+        hard_vocab_limit=False,
+        character_coverage=1.0,
+        normalization_rule_name="identity",
+        add_dummy_prefix=False,
+        remove_extra_whitespaces=False,
+        max_sentence_length=2**30,
+        unk_piece=_UNKNOWN,
+        bos_id=-1,
+        eos_id=-1,
+        num_threads=1,
+        minloglevel=2,
+    )
+    learnt = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+    return [(learnt.id_to_piece(i), learnt.get_score(i)) for i in range(1, len(learnt))]
