@@ -11,21 +11,27 @@ from lmprep.tokenization.counts import WordCounts
 
 logger = logging.getLogger("lmprep")
 
-MOST_CHARACTERS = 1000
-"""As BERT: enough for alphabets, and it keeps a vocabulary from filling up with rare signs."""
+FEWEST_KEPT = 1000
+"""Characters that are always kept: enough for every alphabet (BERT's code keeps no more)."""
+
+COVERAGE = 0.9995
+"""Scripts of thousands of characters get more, up to this share of the text (SentencePiece's)."""
+
+LARGEST_SHARE = 1 / 4
+"""... but for this share of the vocabulary at most, so that there is room for words."""
 
 _CODE_POINTS = 0x110000
 
 
 def learn_alphabet(
-    counted: WordCounts, *, excluded: str = "", limit: int = MOST_CHARACTERS
+    counted: WordCounts, vocabulary_size: int, *, excluded: str = ""
 ) -> NDArray[np.uint32]:
-    """The `limit` most frequent characters, equals by code point; reports what is left out.
+    """The most frequent characters, equals by code point; reports what is left out.
 
     Args:
         counted: the words.
+        vocabulary_size: of the vocabulary that is learnt.
         excluded: characters that cannot be in the alphabet.
-        limit: number of characters at most.
 
     Returns:
         Code points, ascending: uint32 [A].
@@ -36,6 +42,9 @@ def learn_alphabet(
     seen = np.flatnonzero(totals)
     allowed = seen[~np.isin(seen, [ord(c) for c in excluded])]
     by_count = np.lexsort((allowed, -totals[allowed]))
+    covered = np.cumsum(totals[allowed[by_count]])
+    needed = int(np.searchsorted(covered, COVERAGE * totals.sum())) + 1
+    limit = max(FEWEST_KEPT, min(needed, int(LARGEST_SHARE * vocabulary_size)))
     alphabet = np.sort(allowed[by_count[:limit]])
     if len(alphabet) < len(seen):
         occurrences = totals.sum() - totals[alphabet].sum()

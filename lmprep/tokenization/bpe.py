@@ -23,7 +23,7 @@ def learn_bpe(counted: WordCounts, settings: VocabSettings, tokenizer: Tokenizer
     characters of `learn_alphabet`, and a run of other characters is one unknown token.
     """
     byte_level = settings.algorithm == "byte-bpe"
-    alphabet = _bytes_alphabet() if byte_level else learn_alphabet(counted)
+    alphabet = _bytes_alphabet() if byte_level else learn_alphabet(counted, settings.size)
     size = pieces_that_fit(settings, len(alphabet))
     codes, offsets = counted.characters()
     queue = PairQueue(number_characters(codes, alphabet), offsets, counted.counts)

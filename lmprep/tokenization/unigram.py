@@ -29,7 +29,7 @@ def learn_unigram(counted: WordCounts, settings: VocabSettings, tokenizer: Token
 
     Every character of the alphabet is a piece; a run of other characters is one unknown token.
     """
-    alphabet = learn_alphabet(counted, excluded=_RESERVED)
+    alphabet = learn_alphabet(counted, settings.size, excluded=_RESERVED)
     size = pieces_that_fit(settings, len(alphabet))
     known = number_characters(counted.characters()[0], alphabet) >= 0
     parts = _known_parts(counted, known, special_tokens(settings))

@@ -27,7 +27,7 @@ def learn_wordpiece(counted: WordCounts, settings: VocabSettings, tokenizer: Tok
 
     Its pieces are the alphabet, each character that occurs inside a word as `##c`, and merges.
     """
-    alphabet = learn_alphabet(counted)
+    alphabet = learn_alphabet(counted, settings.size)
     symbols, continuing = _word_symbols(counted, alphabet)
     base = [chr(c) for c in alphabet] + [CONTINUES + chr(c) for c in continuing]
     size = pieces_that_fit(settings, len(base))

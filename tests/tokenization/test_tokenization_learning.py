@@ -141,6 +141,15 @@ def test_characters_beyond_the_limit_are_reported_and_unknown(algorithm, caplog)
     assert unknown not in tokenizer.encode(chr(0x4E00) + " ab").ids
 
 
+def test_scripts_of_thousands_of_characters_keep_nearly_all_of_them():
+    characters = [chr(0x4E00 + i) for i in range(1500)]
+    texts = [["".join(characters)] * 3, ["\u9fa0"]]  # 4501 characters: 99.95 % are the 1500
+    tokenizer = learn(texts, settings("wordpiece", size=8000))
+
+    assert set(characters) <= set(tokenizer.get_vocab())
+    assert tokenizer.token_to_id("\u9fa0") is None
+
+
 @pytest.mark.parametrize(("algorithm", "family"), COMBINATIONS)
 def test_text_full_of_special_tokens_teaches_none_of_them(algorithm, family):
     wanted = settings(algorithm, family, size=1000)

@@ -1,0 +1,253 @@
+"""`lmprep pretrain`: examples -> a trained model in a run folder."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lmprep.cli.console import make_table, say, show_json, show_table
+from lmprep.cli.options import DURATION, RATE, given, settled
+from lmprep.errors import UsageError
+from lmprep.settings import DEVICES, PRECISIONS, SCHEDULES, PretrainSettings
+
+if TYPE_CHECKING:
+    from lmprep.training.metrics import Progress
+
+_SECONDS_BETWEEN_LINES = 5.0
+# Flags that are not settings of the run.
+_RUN_FLAGS = ("datasets", "run", "validation", "resume", "dry_run", "as_json")
+
+
+def _default(name: str) -> str:
+    """The default of a setting, as help shows it."""
+    return f"  [default: {PretrainSettings(model='', steps=1).as_dict()[name]}]"
+
+
+@click.command(
+    epilog="\b\nExamples:\n"
+    "  lmprep pretrain shards -o run --model bert-mini --time 10m --eval shards-valid\n"
+    "  lmprep pretrain shards -o run --resume"
+)
+@click.argument(
+    "datasets", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="OUT..."
+)
+@click.option(
+    "-o",
+    "--out",
+    "run",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Run folder.",
+)
+@click.option(
+    "--model",
+    help="A name such as bert-tiny, bert-mini, bert-small, bert-base, bert-large, or a TOML file.",
+)
+@click.option(
+    "--steps", type=int, help="Updates of the weights. One of --steps, --tokens, --time is needed."
+)
+@click.option("--tokens", type=int, help="Tokens to see, padding not counted.")
+@click.option("--time", type=DURATION, help="How long to train, such as 90s, 10m or 1.5h.")
+@click.option(
+    "--batch-tokens",
+    type=int,
+    help="Tokens in an update, padding counted." + _default("batch_tokens"),
+)
+@click.option("--lr", type=float, help="Peak learning rate.  [default: 5e-4; 1e-4 from width 768]")
+@click.option(
+    "--schedule",
+    type=click.Choice(SCHEDULES),
+    help="Learning rate after the warmup." + _default("schedule"),
+)
+@click.option(
+    "--warmup", type=RATE, help="Share of the training in which it rises." + _default("warmup")
+)
+@click.option(
+    "--weight-decay", type=float, help="Of matrices and embeddings." + _default("weight_decay")
+)
+@click.option("--clip", type=float, help="Norm gradients are scaled down to." + _default("clip"))
+@click.option(
+    "--dropout", type=float, help="Of hidden states and attention.  [default: the model's]"
+)
+@click.option(
+    "--mlm-weight", type=float, help="Weight of the masked-token loss." + _default("mlm_weight")
+)
+@click.option(
+    "--pair-weight", type=float, help="Weight of the pair loss." + _default("pair_weight")
+)
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    help="Of matrix products; auto: bf16 where the processor has it." + _default("precision"),
+)
+@click.option("--device", type=click.Choice(DEVICES), help="Where to compute." + _default("device"))
+@click.option("--seed", type=int, help="Of weights, order and dropout." + _default("seed"))
+@click.option(
+    "--eval",
+    "validation",
+    type=click.Path(path_type=Path),
+    metavar="OUT",
+    help="Held-out dataset, scored at every checkpoint.",
+)
+@click.option(
+    "--checkpoint-every",
+    type=int,
+    help="Steps from checkpoint to checkpoint; the newest two are kept."
+    + _default("checkpoint_every"),
+)
+@click.option(
+    "--log-every", type=int, help="Steps in a line of metrics.jsonl." + _default("log_every")
+)
+@click.option(
+    "--static",
+    is_flag=True,
+    default=None,
+    help="Use the stored masks in every epoch instead of drawing new ones.",
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Continue RUN from its newest intact checkpoint; its settings need not be given again.",
+)
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Say what it would take, after a few timed steps; write nothing.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Result as JSON on stdout.")
+def pretrain(**options: Any) -> None:
+    """Train a model on the datasets OUT... (folders of `lmprep build`) into the folder RUN.
+
+    Ctrl-C and SIGTERM finish the step, save a checkpoint and exit with 130 or 143.
+    """
+    share_cores()
+    from lmprep.training import pretraining
+    from lmprep.training.run_folder import refuse_existing
+
+    datasets, run, resume = list(options["datasets"]), options["run"], options["resume"]
+    settings = _settings(run, given(options, *_RUN_FLAGS), resume=resume)
+    if not resume:
+        refuse_existing(run)
+    if options["dry_run"]:
+        _show_estimate(datasets, settings, options["validation"], options["as_json"])
+        return
+    with display() as on_progress:
+        result = pretraining.pretrain(
+            datasets,
+            run,
+            settings,
+            validation=options["validation"],
+            resume=resume,
+            on_progress=on_progress,
+        )
+    _show_result(result, options["as_json"])
+
+
+def share_cores() -> None:
+    """Let torch's threads sleep while they wait for one another; call before torch is imported.
+
+    By default they spin, which gains nothing on idle cores, but beside one other busy process a
+    step then takes two to ten times as long.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def _settings(run: Path, flags: dict[str, Any], *, resume: bool) -> PretrainSettings:
+    from lmprep.training.run_folder import settings_for
+
+    if "model" not in flags and not (resume and run.exists()):
+        raise UsageError("--model is missing", fix="Give one, such as --model bert-mini")
+    return settled(lambda: settings_for(run, flags, resume=resume))
+
+
+def _show_estimate(
+    datasets: list[Path], settings: PretrainSettings, validation: Path | None, as_json: bool
+) -> None:
+    from lmprep.training.estimates import estimate
+    from lmprep.training.pretraining import prepare
+
+    facts = asdict(estimate(prepare(datasets, settings, validation)))
+    if as_json:
+        show_json(facts)
+        return
+    shown = {
+        **facts,
+        "epochs": f"{facts['epochs']:.2f}",
+        "memory_bytes": f"{facts['memory_bytes'] / 1e9:.2f} GB",
+        "seconds_per_step": f"{facts['seconds_per_step']:.3f}",
+        "seconds": _duration(facts["seconds"]),
+    }
+    rows = [(name.replace("_", " "), value) for name, value in shown.items()]
+    show_table("Estimate (nothing written)", ("what", "value"), rows)
+
+
+def _show_result(result: Any, as_json: bool) -> None:
+    if result.already_finished:
+        say(f"{result.run} is already complete; nothing to do.")
+    if as_json:
+        show_json({**asdict(result), "run": str(result.run)})
+        return
+    losses = ", ".join(f"{name} {value:.4g}" for name, value in result.losses.items())
+    say(
+        f"{result.run}: {result.step} steps, {result.tokens} tokens, "
+        f"{_duration(result.seconds)}; {losses}"
+    )
+
+
+@contextmanager
+def display() -> Iterator[Callable[[Progress], None]]:
+    """Draws the progress of a training: live on a terminal, plain lines elsewhere."""
+    if not sys.stderr.isatty():
+        yield _Lines()
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
+        yield lambda progress: live.update(
+            make_table("pretrain", ("what", "value"), list(_facts(progress).items())), refresh=True
+        )
+
+
+class _Lines:
+    """A line when the last one is a few seconds ago, and at the end."""
+
+    def __init__(self) -> None:
+        self._last = 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if now - self._last >= _SECONDS_BETWEEN_LINES or progress.fraction >= 1:
+            self._last = now
+            say("pretrain: " + ", ".join(f"{k} {v}" for k, v in _facts(progress).items()))
+
+
+def _facts(progress: Progress) -> dict[str, str]:
+    facts = {
+        "step": f"{progress.step} ({progress.fraction:.0%})",
+        "loss": f"{progress.loss:.3f}",
+        "tokens/s": f"{progress.tokens_per_second:,.0f}",
+        "elapsed": _duration(progress.elapsed),
+        "left": _duration(progress.seconds_left),
+    }
+    validation = {f"valid {k}": f"{v:.3f}" for k, v in progress.validation.items()}
+    return facts | validation
+
+
+def _duration(seconds: float) -> str:
+    """`45 s`, `12 min 5 s` or `3 h 20 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -1,0 +1,1 @@
+"""Training: batches, loop, optimizer, checkpoints and metrics; `pretraining.pretrain` runs it."""

@@ -1,0 +1,187 @@
+"""Training speed beside `transformers.BertForPreTraining` in a plain loop. Run by hand:
+
+    python tests/benchmarks/train_speed.py [--blocks 5] [--steps 4] [--threads 2]
+
+Both sides: 4 layers of width 256, vocabulary 16,000, batches of 32 x 128 with padding, 19 masked
+tokens a row, sentence-pair labels, dropout 0.1 (hidden and attention), bf16 autocast, fused AdamW,
+gradient norm clipped to 1. Each side is a process of its own; blocks of a few steps alternate, so
+that a change of the machine's speed meets all of them; threads that wait sleep, as under `lmprep
+pretrain`. The third side shows what transformers
+gains from our one setting of the C library (`training.devices.keep_freed_memory`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+ROWS, LENGTH, VOCABULARY, MASKED = 32, 128, 16_000, 19
+SIDES = ("lmprep", "transformers", "transformers, memory kept")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--blocks", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=4, help="steps in a block")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.side:
+        serve(arguments.side, arguments.threads)
+    else:
+        show(measure(arguments.blocks, arguments.steps, arguments.threads))
+
+
+def measure(blocks: int, steps: int, threads: int) -> dict[str, list[float]]:
+    """Tokens a second of each side in each block."""
+    workers = {side: start(side, threads) for side in SIDES}
+    speeds: dict[str, list[float]] = {side: [] for side in SIDES}
+    for _ in range(blocks):
+        for side, worker in workers.items():
+            speeds[side].append(ask(worker, steps))
+    for worker in workers.values():
+        worker.communicate("")
+    return speeds
+
+
+def show(speeds: dict[str, list[float]]) -> None:
+    ours = statistics.median(speeds[SIDES[0]])
+    print(f"{'':28}{'median tok/s':>14}{'lowest':>10}{'highest':>10}{'lmprep is':>12}")
+    for side, values in speeds.items():
+        median = statistics.median(values)
+        print(
+            f"{side:28}{median:14,.0f}{min(values):10,.0f}{max(values):10,.0f}"
+            f"{ours / median:11.2f}x"
+        )
+
+
+def start(side: str, threads: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, __file__, "--side", side, "--threads", str(threads)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"},
+    )
+
+
+def ask(worker: subprocess.Popen[str], steps: int) -> float:
+    """Let a worker do a block of steps; its tokens a second."""
+    assert worker.stdin
+    assert worker.stdout
+    worker.stdin.write(f"{steps}\n")
+    worker.stdin.flush()
+    return float(worker.stdout.readline())
+
+
+def serve(side: str, threads: int) -> None:
+    """Answer each number of steps on stdin with the tokens a second they took."""
+    import torch
+
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    step = our_step() if side == SIDES[0] else their_step(keep_memory=side == SIDES[2])
+    for _ in range(3):
+        step()
+    for line in sys.stdin:
+        began = time.perf_counter()
+        tokens = sum(step() for _ in range(int(line)))
+        print(tokens / (time.perf_counter() - began), flush=True)
+
+
+def make_inputs() -> tuple:
+    """Ids, lengths, masked positions (flat) and pair labels."""
+    import torch
+
+    lengths = torch.randint(LENGTH * 3 // 4, LENGTH + 1, (ROWS,))
+    ids = torch.randint(5, VOCABULARY, (ROWS, LENGTH))
+    masked = torch.stack([torch.randperm(LENGTH * 3 // 4)[:MASKED] for _ in range(ROWS)])
+    flat = (masked + LENGTH * torch.arange(ROWS)[:, None]).flatten()
+    return ids, lengths, flat, torch.randint(0, 2, (ROWS,))
+
+
+def our_step() -> Callable[[], int]:
+    import torch
+
+    from lmprep.models.bert import new_bert
+    from lmprep.models.dropout import DropoutKey
+    from lmprep.models.settings import model_settings
+    from lmprep.settings import PretrainSettings
+    from lmprep.training.data import Batch
+    from lmprep.training.devices import keep_freed_memory
+    from lmprep.training.optimizers import new_optimizer
+    from lmprep.training.steps import train_step
+
+    keep_freed_memory()
+    settings = PretrainSettings(model="bert-mini", steps=1)
+    model = new_bert(model_settings("bert-mini", vocabulary_size=VOCABULARY), seed=0)
+    optimizer = new_optimizer(model, settings)
+    ids, lengths, masked, pairs = make_inputs()
+    batch = Batch(
+        ids_BL=ids.int(),
+        types_BL=torch.zeros_like(ids).int(),
+        lengths_B=lengths,
+        masked_M=masked,
+        labels_M=ids.flatten()[masked],
+        pairs_B=pairs,
+        tokens=int(lengths.sum()),
+    )
+    done = 0
+
+    def step() -> int:
+        nonlocal done
+        key = DropoutKey(seed=0, step=done)
+        train_step(model, optimizer, batch, settings, torch.bfloat16, key)
+        done += 1
+        return batch.tokens
+
+    return step
+
+
+def their_step(*, keep_memory: bool) -> Callable[[], int]:
+    import torch
+    from transformers import BertConfig, BertForPreTraining
+
+    if keep_memory:
+        from lmprep.training.devices import keep_freed_memory
+
+        keep_freed_memory()
+    config = BertConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=256,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        intermediate_size=1024,
+    )
+    model = BertForPreTraining(config).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
+    ids, lengths, masked, pairs = make_inputs()
+    labels = torch.full_like(ids, -100)
+    labels.view(-1)[masked] = ids.flatten()[masked]
+    arguments = {
+        "input_ids": ids,
+        "attention_mask": (torch.arange(LENGTH) < lengths[:, None]).long(),
+        "token_type_ids": torch.zeros_like(ids),
+        "labels": labels,
+        "next_sentence_label": pairs,
+    }
+
+    def step() -> int:
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = model(**arguments).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        return int(lengths.sum())
+
+    return step
+
+
+if __name__ == "__main__":
+    main()

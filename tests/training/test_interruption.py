@@ -1,0 +1,56 @@
+import os
+import signal
+import threading
+
+import pytest
+
+from lmprep.errors import Interrupted, Terminated
+from lmprep.training.interruption import StopRequest
+
+
+class Unprotected(Exception):
+    """What a signal does without us, in these tests."""
+
+
+@pytest.fixture(autouse=True)
+def handlers():
+    def act(number, frame):
+        raise Unprotected
+
+    before = {number: signal.signal(number, act) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"), [(signal.SIGINT, Interrupted), (signal.SIGTERM, Terminated)]
+)
+def test_the_first_signal_is_remembered_and_the_second_acts_at_once(number, kind):
+    with StopRequest() as stop:
+        assert stop.kind is None
+        os.kill(os.getpid(), number)
+        assert stop.kind is kind
+        with pytest.raises(Unprotected):
+            os.kill(os.getpid(), number)
+
+
+def test_afterwards_signals_act_as_before():
+    with StopRequest():
+        pass
+    with pytest.raises(Unprotected):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_other_threads_are_left_alone():
+    before = signal.getsignal(signal.SIGINT)
+    inside = []
+
+    def work():
+        with StopRequest():
+            inside.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert inside == [before]

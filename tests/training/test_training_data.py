@@ -1,0 +1,147 @@
+import numpy as np
+import pytest
+import torch
+from tiny_runs import LENGTH, make_folders
+
+from lmprep.ragged import Ragged
+from lmprep.shards.reader import Dataset
+from lmprep.training.data import TrainingData, make_batch, prefetched
+from lmprep.training.unigram import count_unigrams, original_ids
+from tests.strategies import BERT
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make_folders(tmp_path_factory.mktemp("data"))
+
+
+def data_of(folder, names=("train",), rows: int = 5, seed: int = 0) -> TrainingData:
+    folders = [folder / name for name in names]
+    return TrainingData(folders, batch_tokens=rows * LENGTH + 1, seed=seed, static=False)
+
+
+def test_a_hand_made_batch():
+    columns = {
+        "input_ids": Ragged.from_rows([[2, 7, 4, 3, 9, 3], [2, 4, 3, 8, 3]], np.int32),
+        "masked_positions": Ragged.from_rows([[2, 4], [1]], np.int32),
+        "masked_labels": Ragged.from_rows([[8, 9], [6]], np.int32),
+        "first_segment_length": np.array([4, 3], np.int32),
+        "next_sentence_label": np.array([0, 1], np.int8),
+    }
+    batch = make_batch(columns, 7, BERT)
+
+    assert batch.ids_BL.tolist() == [[2, 7, 4, 3, 9, 3, 0], [2, 4, 3, 8, 3, 0, 0]]
+    assert batch.types_BL.tolist() == [[0, 0, 0, 0, 1, 1, 0], [0, 0, 0, 1, 1, 0, 0]]
+    assert batch.lengths_B.tolist() == [6, 5]
+    assert batch.masked_M.tolist() == [2, 4, 7 + 1]
+    assert batch.labels_M.tolist() == [8, 9, 6]
+    assert batch.pairs_B.tolist() == [0, 1]
+    assert batch.tokens == 11
+
+
+def test_rows_that_fill_the_length_need_no_mask():
+    columns = {
+        "input_ids": Ragged.from_rows([[2, 4, 3], [2, 4, 3]], np.int32),
+        "masked_positions": Ragged.from_rows([[1], [1]], np.int32),
+        "masked_labels": Ragged.from_rows([[8], [9]], np.int32),
+    }
+    batch = make_batch(columns, 3, BERT)
+
+    assert batch.lengths_B is None
+    assert batch.pairs_B is None
+    assert not batch.types_BL.any()
+
+
+@pytest.mark.parametrize("names", [("train",), ("train", "valid")])
+def test_an_epoch_shows_every_row_once_in_an_order_of_its_own(folder, names):
+    data = data_of(folder, names)
+    places = np.concatenate([make_rows(data, 0), make_rows(data, 1)])
+    first, second = places[: data.rows], places[data.rows :]
+
+    assert sorted(first) == sorted(second) == list(range(data.rows))
+    assert first.tolist() != second.tolist()
+    assert first.tolist() != sorted(first)
+
+
+def make_rows(data: TrainingData, epoch: int) -> np.ndarray:
+    from lmprep.keyed_random import key_for, permutation
+
+    return permutation(data.rows, key_for(0, "order", copy=epoch), 0, data.rows)
+
+
+def test_batches_cover_each_epoch_exactly(folder):
+    data = data_of(folder, ("train", "valid"))
+    steps = data.rows  # as many as make 5 whole epochs
+    seen = sum(data.batch(step).tokens for step in range(steps))
+
+    assert data.rows_per_step == 5
+    assert seen == 5 * data.tokens
+    assert {len(data.batch(step).ids_BL) for step in range(0, steps, 7)} == {5}
+
+
+def test_a_batch_across_the_end_of_an_epoch_holds_rows_of_both(folder):
+    data = data_of(folder, rows=8)
+    step = data.rows // 8
+    left = data.rows - step * 8
+    epoch, start = data.position(step)
+    assert (epoch, start) == (0, step * 8)
+    assert 0 < left < 8
+
+    dataset = Dataset(folder / "train")
+    of_first = dataset.rows(make_rows(data, 0)[start:])["input_ids"]
+    of_second = dataset.rows(make_rows(data, 1)[: 8 - left])["input_ids"]
+    lengths = data.batch(step).lengths_B.tolist()
+    assert sorted(lengths) == sorted([*of_first.lengths.tolist(), *of_second.lengths.tolist()])
+
+
+def test_later_epochs_hide_other_tokens_of_the_same_rows(folder):
+    data = data_of(folder)
+    epochs = [
+        [data.batch(step) for step in range(epoch * data.rows // 5, (epoch + 1) * data.rows // 5)]
+        for epoch in range(2)
+    ]
+    masked = [torch.cat([batch.masked_M for batch in batches]) for batches in epochs]
+
+    assert len(masked[0]) == pytest.approx(len(masked[1]), rel=0.1)
+    assert masked[0].tolist() != masked[1].tolist()
+
+
+def test_batches_made_ahead_come_in_order_and_end():
+    assert list(prefetched(lambda step: step, 3, 9)) == list(range(3, 9))
+    assert list(prefetched(lambda step: step, 3, 3)) == []
+    endless = prefetched(lambda step: step, 3)
+    assert [next(endless) for _ in range(20)] == list(range(3, 23))
+    endless.close()
+
+
+def test_an_error_while_making_a_batch_reaches_the_loop():
+    def make(step):
+        if step == 2:
+            raise OSError("disk gone")
+        return step
+
+    batches = prefetched(make, 0)
+    assert [next(batches), next(batches)] == [0, 1]
+    with pytest.raises(OSError, match="disk gone"):
+        next(batches)
+
+
+def test_original_ids_are_put_back():
+    columns = {
+        "input_ids": Ragged.from_rows([[2, 4, 8, 3], [2, 9, 4, 3]], np.int32),
+        "masked_positions": Ragged.from_rows([[1], [1, 2]], np.int32),
+        "masked_labels": Ragged.from_rows([[7], [5, 6]], np.int32),
+    }
+
+    assert original_ids(columns).tolist() == [2, 7, 8, 3, 2, 5, 6, 3]
+
+
+def test_unigram_counts_are_those_of_all_rows_without_special_tokens(folder):
+    dataset = Dataset(folder / "train")
+    ids = original_ids(dataset.rows(np.arange(len(dataset))))
+    expected = np.bincount(ids, minlength=dataset.vocabulary.size)
+    expected[list({0, 2, 3, 4})] = 0
+
+    assert count_unigrams([dataset], seed=0).tolist() == expected.tolist()
+    sampled = count_unigrams([dataset], seed=0, sampled_tokens=1000).sum()
+    assert 500 < sampled < expected.sum()

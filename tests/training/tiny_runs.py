@@ -1,0 +1,50 @@
+"""Datasets and trainings small enough for a second each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from lmprep.settings import PretrainSettings
+from lmprep.training.pretraining import Result, pretrain
+from tests.corpora import build_dataset, make_tokenizer, write_corpus
+
+# More threads than free cores wait for each other: seconds instead of milliseconds a step.
+torch.set_num_threads(1)
+
+MODEL = "layers = 2\nwidth = 32\nheads = 2\nmax_length = 64\n"
+LENGTH = 48
+
+
+def make_folders(folder: Path) -> Path:
+    """A corpus, its tokenizer, datasets `train` and `valid` of pairs, and a model file."""
+    corpus = write_corpus(folder / "corpus.txt")
+    tokenizer = make_tokenizer(corpus, folder / "tok")
+    build_dataset(corpus, tokenizer, folder / "train", valid="0.2", length=LENGTH)
+    (folder / "model.toml").write_text(MODEL)
+    return folder
+
+
+def settings_of(folder: Path, **changes: object) -> PretrainSettings:
+    """Settings of a run of a few steps of 8 rows, in float32."""
+    usual: dict = {
+        "model": str(folder / "model.toml"),
+        "batch_tokens": 8 * LENGTH,
+        "precision": "fp32",
+        "device": "cpu",
+        "log_every": 4,
+        "checkpoint_every": 1000,
+        "lr": 1e-3,
+    }
+    if not {"steps", "tokens", "time"} & set(changes):
+        usual["steps"] = 6
+    return PretrainSettings(**{**usual, **changes})
+
+
+def train(folder: Path, run: Path, resume: bool = False, **changes: object) -> Result:
+    """Pretrain on `folder/train`; `on_progress` and `validation` are passed on."""
+    names = {"on_progress", "validation"} & set(changes)
+    passed: dict = {name: changes.pop(name) for name in names}
+    settings = settings_of(folder, **changes)
+    return pretrain([folder / "train"], run, settings, resume=resume, **passed)
