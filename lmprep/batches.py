@@ -7,13 +7,14 @@ sentence or document.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.ragged import Ragged, offsets_of
+from lmprep.ragged import Ragged, concatenate, offsets_of
 
 Columns = dict[str, NDArray[Any] | Ragged]
 """Columns by name, all of the same number of rows: arrays [N], or ragged arrays of N rows."""
@@ -120,3 +121,24 @@ class Sequences:
         token_level = {"ids", "word_start", "maskable", "offsets"}
         present = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in token_level}
         return {name: column for name, column in present.items() if column is not None}
+
+
+def take_rows(columns: Columns, rows: NDArray[np.int64]) -> Columns:
+    """The given rows of every column, in the given order."""
+    return {
+        name: column.take(rows) if isinstance(column, Ragged) else column[rows]
+        for name, column in columns.items()
+    }
+
+
+def join_rows(parts: Sequence[Columns]) -> Columns:
+    """The rows of all parts, at least one, in order; columns that not all have are left out."""
+    names = [name for name in parts[0] if all(name in part for part in parts)]
+    return {name: _joined([part[name] for part in parts]) for name in names}
+
+
+def _joined(pieces: Sequence[NDArray[Any] | Ragged]) -> NDArray[Any] | Ragged:
+    ragged = [piece for piece in pieces if isinstance(piece, Ragged)]
+    if len(ragged) == len(pieces):
+        return concatenate(ragged)
+    return np.concatenate([piece for piece in pieces if not isinstance(piece, Ragged)])

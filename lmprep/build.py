@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.batches import Documents, Sequences, Tokens
+from lmprep.batches import Documents, Sequences, Tokens, take_rows
 from lmprep.corpus.formats import CorpusSettings, Partition
 from lmprep.corpus.sentences import split_sentences
 from lmprep.dynamic import corruption_key, order_key
@@ -38,7 +38,7 @@ from lmprep.settings import (
     settings_from,
 )
 from lmprep.shards.manifest import RECEIPTS
-from lmprep.shards.writer import shard_name, take_rows, write_shard
+from lmprep.shards.writer import shard_name, write_shard
 from lmprep.tokenization.encoder import Encoder
 from lmprep.tokenization.folder import TokenizerFolder
 

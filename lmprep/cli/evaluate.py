@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from lmprep.cli.console import show_json, show_table
-from lmprep.cli.pretrain import share_cores
 from lmprep.settings import DEVICES, PRECISIONS
 
 
@@ -70,7 +69,6 @@ def evaluate(
 
     Beside it stand the figures of guessing by token frequency on the same tokens.
     """
-    share_cores()
     from lmprep.evaluation import evaluate as measure
     from lmprep.training import checkpoints
 

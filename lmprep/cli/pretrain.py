@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -129,7 +128,6 @@ def pretrain(**options: Any) -> None:
 
     Ctrl-C and SIGTERM finish the step, save a checkpoint and exit with 130 or 143.
     """
-    share_cores()
     from lmprep.training import pretraining
     from lmprep.training.run_folder import refuse_existing
 
@@ -150,15 +148,6 @@ def pretrain(**options: Any) -> None:
             on_progress=on_progress,
         )
     _show_result(result, options["as_json"])
-
-
-def share_cores() -> None:
-    """Let torch's threads sleep while they wait for one another; call before torch is imported.
-
-    By default they spin, which gains nothing on idle cores, but beside one other busy process a
-    step then takes two to ten times as long.
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def _settings(run: Path, flags: dict[str, Any], *, resume: bool) -> PretrainSettings:

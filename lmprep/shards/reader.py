@@ -15,9 +15,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lmprep.batches import Columns
+from lmprep.batches import Columns, join_rows, take_rows
 from lmprep.errors import DatasetError
-from lmprep.ragged import Ragged, concatenate, offsets_of
+from lmprep.ragged import Ragged, offsets_of
 from lmprep.shards.manifest import parse_shard_name, read_manifest
 from lmprep.shards.schema import from_arrow, widened
 from lmprep.vocabulary import Vocabulary
@@ -153,11 +153,4 @@ def _in_order(parts: list[Columns], groups: list[NDArray[np.int64]]) -> Columns:
     if len(parts) == 1 and np.array_equal(groups[0], np.arange(len(groups[0]))):
         return parts[0]
     back = np.argsort(np.concatenate(groups), kind="stable")
-    joined: Columns = {}
-    for name in parts[0]:
-        pieces = [part[name] for part in parts]
-        if isinstance(pieces[0], Ragged):
-            joined[name] = concatenate(pieces).take(back)  # type: ignore[arg-type]
-        else:
-            joined[name] = np.concatenate(pieces)[back]  # type: ignore[arg-type]
-    return joined
+    return take_rows(join_rows(parts), back)

@@ -15,7 +15,6 @@ import pyarrow as pa
 
 from lmprep.batches import Columns
 from lmprep.files import atomic_file
-from lmprep.ragged import Ragged
 from lmprep.shards.schema import to_arrow
 
 # Record batches of 8 to 16 MB: small enough to validate one by one, large enough to scan fast.
@@ -76,20 +75,4 @@ def write_shard(
         "bytes": sink.bytes,
         "sha256": sink.digest.hexdigest(),
         "batch_offsets": offsets,
-    }
-
-
-def row_count(columns: Columns) -> int:
-    """Rows of a set of columns, which must agree."""
-    counts = {name: len(column) for name, column in columns.items()}
-    if len(set(counts.values())) != 1:
-        raise ValueError(f"columns of different length: {counts}")
-    return next(iter(counts.values()))
-
-
-def take_rows(columns: Columns, rows: Any) -> Columns:
-    """The given rows of every column, in the given order."""
-    return {
-        name: column.take(rows) if isinstance(column, Ragged) else column[rows]
-        for name, column in columns.items()
     }

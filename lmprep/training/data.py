@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 
 from lmprep import dynamic
-from lmprep.batches import Columns
+from lmprep.batches import Columns, join_rows
 from lmprep.errors import UsageError
 from lmprep.keyed_random import key_for, permutation
-from lmprep.ragged import Ragged, concatenate, offsets_of
+from lmprep.ragged import offsets_of
 from lmprep.shards.collate import (
     PAIR_LABELS,
     flat_positions,
@@ -163,11 +163,11 @@ class TrainingData:
             parts += self._read(epoch, start, stop)
             wanted -= stop - start
             epoch, start = epoch + 1, 0
-        return make_batch(_joined(parts), self.length, self.vocabulary)
+        return make_batch(join_rows(parts), self.length, self.vocabulary)
 
     def _read(self, epoch: int, start: int, stop: int) -> list[Columns]:
         """Places start to stop of an epoch's order, the rows of each dataset by themselves."""
-        key = key_for(self._seed, "order", copy=epoch)
+        key = key_for(self._seed, "epoch", copy=epoch)
         rows = permutation(self.rows, key, start, stop)
         owners = np.searchsorted(self._starts, rows, side="right") - 1
         opened = self._opened(epoch)
@@ -219,15 +219,3 @@ _MUST_AGREE: dict[str, Callable[[Manifest], str]] = {
     "objective": lambda manifest: str(manifest["objective"]),
     "kind of pairs": lambda manifest: str(manifest["settings"]["sequences"]["pairs"]),
 }
-
-
-def _joined(parts: Sequence[Columns]) -> Columns:
-    """The rows of all parts; columns that not all of them have are left out."""
-    joined: Columns = {}
-    for name in set.intersection(*(set(part) for part in parts)):
-        columns = [part[name] for part in parts]
-        if all(isinstance(column, Ragged) for column in columns):
-            joined[name] = concatenate(columns)  # type: ignore[arg-type]
-        else:
-            joined[name] = np.concatenate(columns)  # type: ignore[arg-type]
-    return joined

@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.batches import Columns
 from lmprep.keyed_random import key_for, permutation
-from lmprep.shards.collate import ragged
+from lmprep.objectives import OBJECTIVES
 from lmprep.shards.reader import Dataset
 
 FILE = "unigram.npy"
@@ -30,20 +29,13 @@ def count_unigrams(
     counts = np.zeros(datasets[0].vocabulary.size, np.int64)
     for number, dataset in enumerate(datasets):
         wanted = min(len(dataset), int(np.ceil(share * len(dataset))))
+        restore = OBJECTIVES[dataset.manifest["objective"]].restore
         rows = permutation(len(dataset), key_for(seed, "unigram", source=number), 0, wanted)
         for start in range(0, wanted, _ROWS_AT_ONCE):
             columns = dataset.rows(rows[start : start + _ROWS_AT_ONCE])
-            counts += np.bincount(original_ids(columns), minlength=len(counts))
+            ids = restore(columns, dataset.vocabulary).ids
+            counts += np.bincount(ids, minlength=len(counts))
     return counts * datasets[0].vocabulary.maskable
-
-
-def original_ids(columns: Columns) -> NDArray[np.int32]:
-    """The ids of all rows in one array, masked ones put back."""
-    ids, positions = ragged(columns, "input_ids"), ragged(columns, "masked_positions")
-    flat = ids.values.astype(np.int32)
-    places = np.repeat(ids.offsets[:-1], positions.lengths) + positions.values
-    flat[places] = ragged(columns, "masked_labels").values
-    return flat
 
 
 def save_unigrams(run: Path, counts: NDArray[np.int64]) -> None:

@@ -13,7 +13,7 @@ from lmprep.ragged import Ragged, offsets_of
 from lmprep.sequences import make_sequences
 from lmprep.settings import MlmSettings, SequenceSettings
 from lmprep.shards.manifest import write_manifest
-from lmprep.shards.writer import row_count, shard_name, write_shard
+from lmprep.shards.writer import shard_name, write_shard
 from lmprep.vocabulary import Vocabulary
 
 SIZE, LENGTH = 3000, 48
@@ -106,7 +106,7 @@ def dataset(folder, kind="nsp", *, copies=1, family="bert", seed=0, plant=None, 
 
 def written(folder, name, columns):
     entry = write_shard(folder, name, columns, vocabulary_size=SIZE, length=LENGTH)
-    assert entry["rows"] == row_count(columns)
+    assert {len(column) for column in columns.values()} == {entry["rows"]}
     tokens, scored = len(columns["input_ids"].values), len(columns["masked_labels"].values)
     return entry | {"tokens": tokens, "scored_tokens": scored, "text_bytes": 0, "words": 0}
 

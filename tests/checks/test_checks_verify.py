@@ -19,6 +19,7 @@ from planted import (
     failed,
 )
 
+from lmprep.batches import take_rows
 from lmprep.checks.verify import verify
 from lmprep.files import canonical_json
 from lmprep.ragged import Ragged, offsets_of
@@ -67,7 +68,7 @@ def test_clean_data_passes_with_any_seed(tmp_path):
 
 def test_small_data_passes_and_says_where_it_is_too_small(tmp_path):
     def first_rows(columns):
-        return writer.take_rows(columns, np.arange(3))
+        return take_rows(columns, np.arange(3))
 
     folder = tmp_path / "out"
     folder.mkdir()
@@ -227,7 +228,7 @@ def test_all_copies_of_a_partition_must_be_there_in_equal_size(tmp_path):
         content["shards"].pop(1)
 
     def one_row_less(columns):
-        return writer.take_rows(columns, np.arange(len(columns["document"]) - 1))
+        return take_rows(columns, np.arange(len(columns["document"]) - 1))
 
     folder = dataset(tmp_path / "forgotten", copies=2, papers=forget)
     assert failed(folder) == {"copies"}
@@ -501,7 +502,7 @@ def test_labels_out_of_balance_are_found(tmp_path, kind):
 
     def fault(columns):
         ones = np.flatnonzero(columns[name] == 1)
-        return writer.take_rows(columns, np.delete(np.arange(len(columns[name])), ones[::2]))
+        return take_rows(columns, np.delete(np.arange(len(columns[name])), ones[::2]))
 
     assert plant_in(tmp_path, fault, kind) == {"label balance"}
 
@@ -510,7 +511,7 @@ def test_pairs_dropped_for_balance_count_as_drawn(tmp_path):
     def fault(columns):
         ones = np.flatnonzero(columns["next_sentence_label"] == 1)
         rows = np.arange(len(columns["document"]))
-        return writer.take_rows(columns, np.delete(rows, ones[::2]))
+        return take_rows(columns, np.delete(rows, ones[::2]))
 
     def many_dropped(content):
         content["drops"]["nsp_balance_pairs"] = 10_000_000

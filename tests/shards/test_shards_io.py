@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lmprep.batches import take_rows
 from lmprep.errors import DatasetError
 from lmprep.files import atomic_file, canonical_json, create_json, json_sha256
 from lmprep.ragged import Ragged
 from lmprep.shards import writer
 from lmprep.shards.manifest import parse_shard_name, write_manifest
 from lmprep.shards.reader import Dataset
-from lmprep.shards.writer import shard_name, take_rows, write_shard
+from lmprep.shards.writer import shard_name, write_shard
 
 VOCABULARY = {
     "family": "bert", "size": 50, "special": [0, 1, 2, 3, 4], "pad": 0, "unk": 1, "cls": 2,
