@@ -46,8 +46,7 @@ def _prepare() -> None:
             folder.mkdir(parents=True)
         except OSError:  # a home that cannot be written: compile anew in every process
             folder = Path(tempfile.mkdtemp(prefix="lmprep-kernels-"))
-        if os.environ.get("LMPREP_QUIET") is None:
-            print("Compiling kernels, once after an install or upgrade ...", file=sys.stderr)
+        print("Compiling kernels, once after an install or upgrade ...", file=sys.stderr)
     numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
 
 

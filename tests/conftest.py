@@ -16,7 +16,6 @@ from hypothesis import settings
 if "LMPREP_CACHE_DIR" not in os.environ:
     _cache = tempfile.TemporaryDirectory(prefix="lmprep-tests-")
     os.environ["LMPREP_CACHE_DIR"] = _cache.name
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 # No deadline: the first call of a kernel compiles it. The same examples in every run.
 settings.register_profile("lmprep", deadline=None, derandomize=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -47,8 +48,6 @@ def plan_of(corpus, tokenizer, out, **changes):
 @pytest.mark.parametrize("workers", [2, 3])
 @pytest.mark.parametrize("compressed", [False, True])
 def test_bytes_do_not_depend_on_workers(corpus, tokenizer, tmp_path, workers, compressed):
-    import gzip
-
     if compressed:
         squeezed = tmp_path / "corpus.txt.gz"
         squeezed.write_bytes(gzip.compress(corpus.read_bytes(), mtime=0))
@@ -194,6 +193,28 @@ def test_resuming_with_other_settings_names_the_first_that_differs(corpus, token
 
     with pytest.raises(UsageError, match=r"settings\.sequences\.length is 48 there and 64 here"):
         job.run(plan, workers=1, resume=True, force=False)
+
+
+def test_resuming_on_a_text_that_changed_is_refused(corpus, tokenizer, tmp_path, monkeypatch):
+    copied = tmp_path / "corpus.txt.gz"  # stored, not squeezed: any text has the same size
+    copied.write_bytes(gzip.compress(corpus.read_bytes(), 0))
+    real = Builder.build
+    monkeypatch.setattr(Builder, "build", lambda self, p: _once(self, p, real))
+    with pytest.raises(_Killed):
+        build_dataset(copied, tokenizer, tmp_path / "out")
+    monkeypatch.undo()
+    copied.write_bytes(gzip.compress(corpus.read_bytes().swapcase(), 0))
+    plan = plan_of(copied, tokenizer, tmp_path / "out", pairs="nsp", length=48, partition_size=4000)
+
+    with pytest.raises(InputError, match="does not hold the text it held when the build began"):
+        job.run(plan, workers=1, resume=True, force=False)
+
+
+def _once(builder, partition, real):
+    """Build the first partition and die at the second, before the source is complete."""
+    if partition.source or partition.ordinal:
+        raise _Killed
+    return real(builder, partition)
 
 
 def test_resuming_a_complete_build_does_nothing(corpus, tokenizer, tmp_path):

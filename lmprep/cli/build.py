@@ -90,8 +90,8 @@ def build(**options: Any) -> None:
         _show_plan(plan, options["as_json"])
         return
     total = sum(file.bytes for file in plan.inputs)
-    compressed = any(file.compression or file.path == "-" for file in plan.inputs)
-    with progress("build", None if compressed else total) as advance:
+    known = all(file.seekable for file in plan.inputs)
+    with progress("build", total if known else None) as advance:
         result = run(
             plan,
             workers=options["workers"],

@@ -135,7 +135,8 @@ def _format_of(suffix: str, path: str) -> str:
 
 def empty_corpus(inputs: Sequence[InputFile]) -> InputError:
     """The error for inputs in which no reader found a document."""
-    names = ", ".join(file.name for file in inputs[:3]) + (" ..." if len(inputs) > 3 else "")
+    shown = ["stdin" if file.path == STDIN else file.name for file in inputs[:3]]
+    names = ", ".join(shown) + (" ..." if len(inputs) > 3 else "")
     return InputError(
         f"the corpus is empty: no document with text in {names}", fix="Give files that hold text"
     )

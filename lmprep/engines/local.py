@@ -21,6 +21,7 @@ from typing import Any
 from lmprep.build import Builder, Job
 from lmprep.corpus.formats import Partition, read_partitions
 from lmprep.corpus.plan import Source
+from lmprep.corpus.sources import STDIN
 from lmprep.errors import InputError, LmprepError
 
 Receipt = dict[str, Any]
@@ -108,7 +109,7 @@ def _tasks(
 ) -> Iterator[tuple[Callable[[Any], list[Receipt]], Any]]:
     few = len(sources) < workers
     for source in sources:
-        if few or any(part.file.path == "-" for part in source.parts):
+        if few or any(part.file.path == STDIN for part in source.parts):
             for partition in _open_partitions(job, source, done):
                 yield _build_partition, partition
         else:
@@ -144,7 +145,6 @@ def _start_worker(job: Job, parent: int) -> None:
     global _builder
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the workers already fill the cores
     threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
     _builder = Builder(job)
 
