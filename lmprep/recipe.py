@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,10 @@ from lmprep.training import checkpoints
 from lmprep.training.loop import OnProgress
 from lmprep.training.pretraining import pretrain
 from lmprep.vocab import fingerprint, make_vocabulary
+
+OnText = Callable[[int], object]
+TextDisplay = Callable[[str], AbstractContextManager[OnText]]
+TrainingDisplay = Callable[[], AbstractContextManager[OnProgress]]
 
 _TABLES = ("corpus", "vocab", "build", "pretrain", "evaluate")
 
@@ -148,38 +153,40 @@ def run_recipe(
     out: Path,
     *,
     workers: int,
-    on_start: Callable[[str], object] = lambda _: None,
     on_step: Callable[[Step], object] = lambda _: None,
-    on_training: OnProgress = lambda _: None,
+    text_display: TextDisplay = lambda _what: nullcontext(lambda _bytes: None),
+    training_display: TrainingDisplay = lambda: nullcontext(lambda _progress: None),
 ) -> dict[str, Any]:
     """Run what is not done yet; return the figures of the evaluation.
 
     Args:
         out: the folder of all results.
         workers: processes of the build.
-        on_start, on_step: called before and after each step.
-        on_training: passed on to `pretrain` as its progress callback.
+        on_step: called after each step.
+        text_display: opened around vocab and build; gives what is called with bytes of text read.
+        training_display: opened around the training; gives its progress callback.
     """
     if not recipe.corpus:
         raise UsageError("the recipe names no corpus", fix="Add files to [corpus], or --corpus")
     out.mkdir(parents=True, exist_ok=True)
-    steps: dict[str, Callable[[], Step]] = {
-        "vocab": lambda: _vocab(recipe, out / "tokenizer"),
-        "build": lambda: _build(recipe, out, workers),
-        "pretrain": lambda: _pretrain(recipe, out, on_training),
-        "evaluate": lambda: _evaluate(out),
-    }
-    for name, run_step in steps.items():
-        on_start(name)
-        step = run_step()
-        on_step(step)
+    with text_display("vocab") as on_text:
+        step = _vocab(recipe, out / "tokenizer", on_text)
+    on_step(step)
+    with text_display("build") as on_text:
+        step = _build(recipe, out, workers, on_text)
+    on_step(step)
+    with training_display() as on_progress:
+        step = _pretrain(recipe, out, on_progress)
+    on_step(step)
+    step = _evaluate(out)
+    on_step(step)
     return step.result
 
 
-def _vocab(recipe: Recipe, folder: Path) -> Step:
+def _vocab(recipe: Recipe, folder: Path, on_text: OnText) -> Step:
     training = folder / "training.json"
     if not training.exists():
-        result = make_vocabulary(recipe.corpus, folder, recipe.vocab, recipe.reading)
+        result = make_vocabulary(recipe.corpus, folder, recipe.vocab, recipe.reading, on_text)
         return Step(name="vocab", skipped=False, result=result)
     made = json.loads(training.read_bytes())
     inputs = expand(recipe.corpus, format=recipe.reading.format)
@@ -192,23 +199,29 @@ def _vocab(recipe: Recipe, folder: Path) -> Step:
     return Step(name="vocab", skipped=True, result=made)
 
 
-def _build(recipe: Recipe, out: Path, workers: int) -> Step:
+def _build(recipe: Recipe, out: Path, workers: int, on_text: OnText) -> Step:
     plan = job.make_plan(
         recipe.corpus, str(out / "tokenizer"), out / "train", recipe.build, valid=out / "valid"
     )
-    built = job.run(plan, workers=workers, resume=True, force=False)
+    built = job.run(
+        plan,
+        workers=workers,
+        resume=True,
+        force=False,
+        on_receipt=lambda receipt: on_text(receipt["text_bytes"]),
+    )
     result = {part: manifest["totals"] for part, manifest in built.manifests.items()}
     return Step(name="build", skipped=built.already_complete, result=result)
 
 
-def _pretrain(recipe: Recipe, out: Path, on_training: OnProgress) -> Step:
+def _pretrain(recipe: Recipe, out: Path, on_progress: OnProgress) -> Step:
     result = pretrain(
         [out / "train"],
         out / "run",
         recipe.pretrain,
         validation=out / "valid",
         resume=True,
-        on_progress=on_training,
+        on_progress=on_progress,
     )
     facts = {"step": result.step, "tokens": result.tokens, "seconds": result.seconds}
     return Step(name="pretrain", skipped=result.already_finished, result=facts | result.losses)

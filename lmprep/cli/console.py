@@ -27,8 +27,8 @@ class Advance(Protocol):
 
 
 @contextmanager
-def progress(what: str, total: int | None) -> Iterator[Advance]:
-    """Progress in bytes: a bar on a terminal, plain lines elsewhere."""
+def progress(what: str, total: int | None = None) -> Iterator[Advance]:
+    """Progress in bytes, of `total` if that is known: a bar on a terminal, else plain lines."""
     if not sys.stderr.isatty():
         yield _Lines(what)
         return

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lmprep.cli.console import say, show_json
+from lmprep.cli.console import progress, say, show_json
 from lmprep.cli.evaluate import show_figures
 from lmprep.cli.options import default_workers
 from lmprep.cli.pretrain import display
@@ -46,14 +46,14 @@ def run(
 
     loaded = load_recipe(recipe, corpus=corpus, changes=changes)
     folder = out or Path("runs") / loaded.name
-    with display() as on_training:
-        figures = run_recipe(
-            loaded,
-            folder,
-            workers=workers,
-            on_step=_report,
-            on_training=on_training,
-        )
+    figures = run_recipe(
+        loaded,
+        folder,
+        workers=workers,
+        on_step=_report,
+        text_display=progress,
+        training_display=display,
+    )
     if as_json:
         show_json(figures)
     else:

@@ -41,7 +41,7 @@ def vocab(**options: Any) -> None:
     reading = {name: value for name, value in flags.items() if name not in _VOCAB_FLAGS}
     settings = settled(lambda: settings_from(VocabSettings, learning))
     corpus = settled(lambda: settings_from(CorpusSettings, reading))
-    with progress("vocab", None) as advance:
+    with progress("vocab") as advance:
         training = make_vocabulary(options["corpus"], options["out"], settings, corpus, advance)
     if options["as_json"]:
         show_json(training)
