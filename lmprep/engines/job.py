@@ -46,7 +46,7 @@ class BuildResult:
     seconds: float
 
 
-Progress = Callable[[dict[str, Any]], None]
+Progress = Callable[[dict[str, Any]], object]
 """Called with each receipt as it is written."""
 
 

@@ -34,7 +34,7 @@ def run(
     done: Done,
     *,
     workers: int,
-    on_receipt: Callable[[Receipt], None],
+    on_receipt: Callable[[Receipt], object],
 ) -> None:
     """Build every partition that has no receipt in `done`."""
     open_sources = [source for source in sources if not _is_complete(source, done)]
@@ -77,7 +77,7 @@ def _run_in_processes(
     sources: Sequence[Source],
     done: Done,
     workers: int,
-    on_receipt: Callable[[Receipt], None],
+    on_receipt: Callable[[Receipt], object],
 ) -> None:
     """Keep all workers busy with at most one task waiting for each."""
     context = multiprocessing.get_context("spawn")
@@ -117,7 +117,7 @@ def _tasks(
 
 
 def _collect(
-    waiting: set[Future[list[Receipt]]], on_receipt: Callable[[Receipt], None]
+    waiting: set[Future[list[Receipt]]], on_receipt: Callable[[Receipt], object]
 ) -> set[Future[list[Receipt]]]:
     """Wait for a task to end, report its receipts; the tasks still waiting."""
     ended, still = wait(waiting, return_when=FIRST_COMPLETED)
