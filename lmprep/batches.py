@@ -19,6 +19,9 @@ from lmprep.ragged import Ragged, concatenate, offsets_of
 Columns = dict[str, NDArray[Any] | Ragged]
 """Columns by name, all of the same number of rows: arrays [N], or ragged arrays of N rows."""
 
+DOCUMENT_SHIFT = 40
+"""A document's number is `source << DOCUMENT_SHIFT | ordinal in the source`."""
+
 Drops = Counter[str]
 """What was dropped, counted by reason. A reason names its unit: `pair_truncation_tokens`."""
 
@@ -31,7 +34,7 @@ class Documents:
         text: uint8 [B], UTF-8; sentences lie in it one after another, without what parted them.
         sentence_offsets: int64 [S + 1], into `text`.
         document_offsets: int64 [D + 1], into the sentences.
-        numbers: int64 [D], `source << 40 | ordinal in the source`.
+        numbers: int64 [D], `source << DOCUMENT_SHIFT | ordinal in the source`.
     """
 
     text: NDArray[np.uint8]
@@ -121,6 +124,22 @@ class Sequences:
         token_level = {"ids", "word_start", "maskable", "offsets"}
         present = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in token_level}
         return {name: column for name, column in present.items() if column is not None}
+
+
+def ragged(columns: Columns, name: str) -> Ragged:
+    """A column that must be ragged."""
+    column = columns[name]
+    if not isinstance(column, Ragged):
+        raise TypeError(f"column {name} is not ragged")
+    return column
+
+
+def plain(columns: Columns, name: str) -> NDArray[Any]:
+    """A column that must be a plain array."""
+    column = columns[name]
+    if isinstance(column, Ragged):
+        raise TypeError(f"column {name} is ragged")
+    return column
 
 
 def take_rows(columns: Columns, rows: NDArray[np.int64]) -> Columns:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.batches import Documents, Sequences, Tokens, take_rows
+from lmprep.batches import DOCUMENT_SHIFT, Documents, Sequences, Tokens, ragged, take_rows
 from lmprep.corpus.formats import CorpusSettings, Partition
 from lmprep.corpus.sentences import split_sentences
 from lmprep.dynamic import corruption_key, order_key
@@ -31,6 +31,7 @@ from lmprep.settings import (
     MlmSettings,
     SequenceSettings,
     Settings,
+    check_types,
     choice,
     parse_rate,
     parse_size,
@@ -82,8 +83,9 @@ class BuildSettings(Settings):
             raise ValueError(f"copies {self.copies} must be from 1 to 100")
         if not 0 <= self.valid <= Fraction(1, 2):
             raise ValueError(f"valid {float(self.valid)} must be from 0 to 0.5")
-        if self.partition_bytes < 1000:
-            raise ValueError(f"partition size {self.partition_bytes} B is below 1 kB")
+        # A column of a shard holds fewer than 2^31 values, with pairs borrowed text among them.
+        if not 10**3 <= self.partition_bytes <= 10**9:
+            raise ValueError(f"partition size {self.partition_bytes} must be from 1kB to 1GB")
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> BuildSettings:
@@ -109,10 +111,11 @@ class BuildSettings(Settings):
         if "valid" in rest:
             own["valid"] = parse_rate(rest.pop("valid"))
         names = {"seed", "copies", "keep_order"}
-        own |= _pop(rest, names)
+        plain = _pop(rest, names)
+        check_types(cls, plain)
         known = {f.name for kind in records.values() for f in fields(kind)} | names
         refuse_unknown("setting", rest, sorted(known | {"partition_size", "valid"}))
-        return cls(objective=objective, **own)
+        return cls(objective=objective, **own, **plain)
 
 
 def _pop(options: dict[str, Any], names: set[str]) -> dict[str, Any]:
@@ -170,10 +173,16 @@ class Builder:
         }
         for part, chosen in (("train", ~held_out), ("valid", held_out)):
             places = np.flatnonzero(chosen)
-            shards, lost = self._build_part(part, documents, tokens.take(places), places, partition)
+            taken = tokens.take(places)
+            shards, lost = self._build_part(part, documents, taken, places, partition)
             if part == "train":
                 lost += drops + partition.drops
-            receipt[part] = {"shards": shards, "drops": dict(sorted(lost.items()))}
+            receipt[part] = {
+                "documents": len(places),
+                "input_tokens": len(taken.ids),
+                "shards": shards,
+                "drops": dict(sorted(lost.items())),
+            }
         write_json(receipt_path(job.out, partition.source, partition.ordinal), receipt)
         return receipt
 
@@ -189,7 +198,12 @@ class Builder:
         if not len(tokens):
             return [], Counter()
         settings, vocabulary = self.job.settings, self.job.tokenizer.vocabulary
-        key = key_for(settings.seed, part, source=partition.source, partition=partition.ordinal)
+        key = key_for(
+            settings.seed,
+            f"sequences {part}",
+            source=partition.source,
+            partition=partition.ordinal,
+        )
         sequences, drops = make_sequences(tokens, settings.sequences, vocabulary, key)
         if not len(sequences):
             return [], drops
@@ -207,7 +221,7 @@ class Builder:
     ) -> dict[str, Any]:
         """Corrupt the sequences as copy `copy`, shuffle the rows and write the shard."""
         settings, vocabulary = self.job.settings, self.job.tokenizer.vocabulary
-        place = (partition.source, partition.ordinal)
+        place = (part, partition.source, partition.ordinal)
         objective = OBJECTIVES[settings.objective]
         rows = np.arange(len(sequences))
         keys = sub_keys(corruption_key(settings.seed, copy, *place), rows)
@@ -216,11 +230,10 @@ class Builder:
         if not settings.keep_order:
             order = permutation(len(rows), order_key(settings.seed, *place))
             columns = take_rows(columns, order)
-        scored = columns[objective.scored]
-        assert isinstance(scored, Ragged)
+        scored = ragged(columns, objective.scored)
         entry = write_shard(
             self.job.folder(part),
-            shard_name(*place, copy),
+            shard_name(partition.source, partition.ordinal, copy),
             columns,
             vocabulary_size=vocabulary.size,
             length=settings.sequences.length,
@@ -238,8 +251,8 @@ def _held_out(
     """
     if not settings.valid:
         return np.zeros(len(documents), np.bool_)
-    key = key_for(settings.seed, "valid", source=partition.source)
-    draws = sub_keys(key, documents.numbers & ((1 << 40) - 1))
+    key = key_for(settings.seed, "held out", source=partition.source)
+    draws = sub_keys(key, documents.numbers & ((1 << DOCUMENT_SHIFT) - 1))
     held_out = draws < np.uint64(int(settings.valid * 2**64))
     if partition.source == partition.ordinal == 0:
         held_out[np.argsort(draws, kind="stable")[:2]] = True

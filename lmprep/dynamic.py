@@ -20,14 +20,14 @@ from lmprep.shards.manifest import parse_shard_name
 from lmprep.shards.reader import Dataset
 
 
-def corruption_key(seed: int, copy: int, source: int, partition: int) -> np.uint64:
+def corruption_key(seed: int, copy: int, part: str, source: int, partition: int) -> np.uint64:
     """The key below which row r of a partition (before the shuffle) draws as sub-unit r."""
-    return key_for(seed, "corrupt", copy=copy, source=source, partition=partition)
+    return key_for(seed, f"corrupt {part}", copy=copy, source=source, partition=partition)
 
 
-def order_key(seed: int, source: int, partition: int) -> np.uint64:
+def order_key(seed: int, part: str, source: int, partition: int) -> np.uint64:
     """The key of the order in which a partition's rows are written."""
-    return key_for(seed, "order", source=source, partition=partition)
+    return key_for(seed, f"order {part}", source=source, partition=partition)
 
 
 class Redrawn:
@@ -42,7 +42,8 @@ class Redrawn:
         settings = dataset.manifest["settings"]
         self._settings = settings_from(self._objective.settings, settings["objective_settings"])
         self._keep_order = bool(settings["keep_order"])
-        places = [parse_shard_name(entry["file"])[:2] for entry in dataset.shards]
+        part = dataset.manifest["part"]
+        places = [(part, *parse_shard_name(entry["file"])[:2]) for entry in dataset.shards]
         seed = settings["seed"]
         self._corruption = np.array([corruption_key(seed, copy, *p) for p in places], np.uint64)
         self._order = np.array([order_key(seed, *p) for p in places], np.uint64)

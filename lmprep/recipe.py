@@ -26,7 +26,9 @@ from lmprep.engines import job
 from lmprep.errors import UsageError
 from lmprep.evaluation import evaluate
 from lmprep.files import json_sha256, write_json
+from lmprep.models.settings import model_settings
 from lmprep.settings import (
+    BUDGETS,
     CorpusSettings,
     PretrainSettings,
     VocabSettings,
@@ -44,6 +46,7 @@ OnText = Callable[[int], object]
 TextDisplay = Callable[[str], AbstractContextManager[OnText]]
 TrainingDisplay = Callable[[], AbstractContextManager[OnProgress]]
 
+_DEFAULT_VALID = "5%"
 _TABLES = ("corpus", "vocab", "build", "pretrain", "evaluate")
 
 
@@ -97,12 +100,19 @@ def load_recipe(path: Path, *, corpus: Sequence[str] = (), changes: Sequence[str
         raise UsageError("there is no such recipe", path=path, fix="Give a TOML file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"not TOML: {error}", path=path, fix="Mend the file") from None
-    for change in changes:
-        _change(tables, change)
     try:
+        _refuse_other_tables(tables)
+        for change in changes:
+            _change(tables, change)
         return _recipe(path, tables, corpus)
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise UsageError(str(error), path=path, fix="Mend the recipe or --set") from None
+
+
+def _refuse_other_tables(tables: Mapping[str, Any]) -> None:
+    refuse_unknown("table", tables, _TABLES)
+    if flat := [name for name, table in tables.items() if not isinstance(table, dict)]:
+        raise ValueError(f"{flat[0]} is a value where a table [{flat[0]}] is needed")
 
 
 def _change(tables: dict[str, Any], change: str) -> None:
@@ -110,38 +120,64 @@ def _change(tables: dict[str, Any], change: str) -> None:
     name, equals, text = change.partition("=")
     table, dot, key = name.strip().partition(".")
     if not equals or not dot:
-        raise UsageError(f"--set {change!r} is not of the form table.key=value")
+        raise ValueError(f"--set {change!r} is not of the form table.key=value")
+    refuse_unknown("table", [table], _TABLES)
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text
-    tables[table] = {**tables.get(table, {}), key: value}
+    kept = tables.get(table, {})
+    if table == "pretrain" and key in BUDGETS:  # one budget takes the place of another
+        kept = {name: old for name, old in kept.items() if name not in BUDGETS}
+    tables[table] = {**kept, key: value}
 
 
 def _recipe(path: Path, tables: Mapping[str, Any], corpus: Sequence[str]) -> Recipe:
-    refuse_unknown("table", tables, _TABLES)
-    if flat := [name for name, table in tables.items() if not isinstance(table, dict)]:
-        raise ValueError(f"{flat[0]} is a value where a table [{flat[0]}] is needed")
     given = {name: dict(tables.get(name, {})) for name in _TABLES}
-    files = given["corpus"].pop("files", [])
-    if isinstance(files, str):
-        files = [files]
-    reading = settings_from(CorpusSettings, given["corpus"])
-    if "time" in given["pretrain"]:
-        given["pretrain"]["time"] = parse_duration(given["pretrain"]["time"])
-    refuse_unknown("key of [evaluate]:", given["evaluate"], ())
+    if given["evaluate"]:
+        raise ValueError(
+            f"[evaluate] has no settings yet; {min(given['evaluate'])} is one too many"
+        )
+    reading = settings_from(
+        CorpusSettings, {k: v for k, v in given["corpus"].items() if k != "files"}
+    )
     in_corpus = [f.name for f in fields(CorpusSettings) if f.name in given["build"]]
     if in_corpus:
         raise ValueError(f"{in_corpus[0]} belongs to [corpus], not to [build]")
-    given["build"].setdefault("valid", "5%")
+    build = BuildSettings.from_options(
+        {"valid": _DEFAULT_VALID, **reading.as_dict(), **given["build"]}
+    )
+    if not build.valid:
+        raise ValueError("valid is 0, but the last step needs held-out documents")
     return Recipe(
         name=path.stem,
-        corpus=tuple(corpus) or tuple(_beside(path, file) for file in files),
+        corpus=tuple(corpus) or _files(path, given["corpus"].get("files", [])),
         reading=reading,
         vocab=settings_from(VocabSettings, given["vocab"]),
-        build=BuildSettings.from_options({**reading.as_dict(), **given["build"]}),
-        pretrain=settings_from(PretrainSettings, given["pretrain"]),
+        build=build,
+        pretrain=_pretrain_settings(path, given["pretrain"], build.sequences.length),
     )
+
+
+def _files(path: Path, files: Any) -> tuple[str, ...]:
+    """The corpus a recipe names, from the recipe's folder."""
+    listed = [files] if isinstance(files, str) else files
+    if not isinstance(listed, list) or not all(isinstance(file, str) for file in listed):
+        raise ValueError(f"files is {files!r}, not a list of texts")
+    return tuple(_beside(path, file) for file in listed)
+
+
+def _pretrain_settings(path: Path, given: dict[str, Any], length: int) -> PretrainSettings:
+    """The table [pretrain], with a model that is there and takes sequences of `length`."""
+    if isinstance(given.get("time"), str):
+        given["time"] = parse_duration(given["time"])
+    if str(given.get("model", "")).endswith(".toml"):
+        given["model"] = _beside(path, given["model"])
+    settings = settings_from(PretrainSettings, given)
+    positions = model_settings(settings.model, vocabulary_size=1).max_length
+    if length > positions:
+        raise ValueError(f"length {length} is beyond the {positions} positions of {settings.model}")
+    return settings
 
 
 def _beside(path: Path, file: str) -> str:
@@ -168,6 +204,11 @@ def run_recipe(
     """
     if not recipe.corpus:
         raise UsageError("the recipe names no corpus", fix="Add files to [corpus], or --corpus")
+    if "-" in recipe.corpus:
+        raise UsageError(
+            "a recipe reads its corpus twice, which stdin does not allow",
+            fix="Write it to a file, or run vocab and build one by one",
+        )
     out.mkdir(parents=True, exist_ok=True)
     with text_display("vocab") as on_text:
         step = _vocab(recipe, out / "tokenizer", on_text)
@@ -184,17 +225,16 @@ def run_recipe(
 
 
 def _vocab(recipe: Recipe, folder: Path, on_text: OnText) -> Step:
-    training = folder / "training.json"
-    if not training.exists():
+    if not folder.exists():
         result = make_vocabulary(recipe.corpus, folder, recipe.vocab, recipe.reading, on_text)
         return Step(name="vocab", skipped=False, result=result)
-    made = json.loads(training.read_bytes())
+    made = _read_json(folder / "training.json") or {}
     inputs = expand(recipe.corpus, format=recipe.reading.format)
-    if made["fingerprint"] != fingerprint(inputs, recipe.vocab, recipe.reading):
+    if made.get("fingerprint") != fingerprint(inputs, recipe.vocab, recipe.reading):
         raise UsageError(
-            "this vocabulary was made with other settings or another corpus",
+            "this vocabulary was made with other settings or another corpus, or is damaged",
             path=folder,
-            fix="Use the same recipe, or another -o",
+            fix="Use the same recipe, another -o, or remove the folder",
         )
     return Step(name="vocab", skipped=True, result=made)
 
@@ -233,10 +273,18 @@ def _evaluate(out: Path) -> Step:
     recipe = (out / "run" / "recipe.toml").read_text(encoding="utf-8")
     newest = max(checkpoints.steps(out / "run"))
     now = json_sha256([recipe, newest, read_manifest(valid)["fingerprint"]])
-    if path.exists():
-        before = json.loads(path.read_bytes())
-        if before["fingerprint"] == now:
-            return Step(name="evaluate", skipped=True, result=before["figures"])
+    before = _read_json(path) or {}
+    if before.get("fingerprint") == now:
+        return Step(name="evaluate", skipped=True, result=before["figures"])
     figures = evaluate(out / "run", valid)
     write_json(path, {"fingerprint": now, "figures": figures})
     return Step(name="evaluate", skipped=False, result=figures)
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    """A file of ours; None when it is missing or cut short, so that it is made anew."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None

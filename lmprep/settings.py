@@ -5,6 +5,7 @@ Rates are exact decimals (`0.15` is 15/100, never the float beside it), sizes ar
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
@@ -88,11 +89,33 @@ def settings_from(kind: type[SettingsType], written: Mapping[str, Any]) -> Setti
     for name, f in known.items():
         if name not in written and f.default is MISSING and f.default_factory is MISSING:
             raise ValueError(f"{name} is missing")
+    check_types(kind, written)
     values = {k: parse_rate(v) if known[k].type == "Fraction" else v for k, v in written.items()}
-    try:
-        return kind(**values)
-    except TypeError as error:
-        raise ValueError(f"a value has the wrong type: {error}") from None
+    return kind(**values)
+
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (int, float),
+    "str": (str,),
+    "bool": (bool,),
+    "None": (type(None),),
+}
+
+
+_WANTED = {"int": "a whole number", "float": "a number", "str": "a text", "bool": "true or false"}
+
+
+def check_types(kind: type[Settings], written: Mapping[str, Any]) -> None:
+    """Raise `ValueError` unless values of a plain type have it; true and false are no numbers."""
+    annotations = {f.name: str(f.type).split(" | ") for f in fields(kind)}  # type: ignore[arg-type]
+    for name, value in written.items():
+        names = annotations[name]
+        if not all(plain in _TYPES for plain in names):
+            continue
+        allowed = tuple(plain for each in names for plain in _TYPES[each])
+        if not isinstance(value, allowed) or (isinstance(value, bool) and "bool" not in names):
+            raise ValueError(f"{name} is {value!r}, not {_WANTED[names[0]]}")
 
 
 def refuse_unknown(what: str, found: Iterable[str], known: Sequence[str]) -> None:
@@ -133,6 +156,8 @@ class MlmSettings(Settings):
     def __post_init__(self) -> None:
         if not 0 < self.mask_rate <= 1:
             raise ValueError(f"mask_rate {decimal(self.mask_rate)} must be above 0 and at most 1")
+        if math.lcm(self.mask_share.denominator, self.random_share.denominator) >= 2**31:
+            raise ValueError("mask_share and random_share have too many decimals")
         if self.mask_share < 0 or self.random_share < 0 or self.mask_share + self.random_share > 1:
             raise ValueError(
                 f"mask_share {decimal(self.mask_share)} and random_share "
@@ -175,8 +200,8 @@ class SequenceSettings(Settings):
 
     Args:
         length: tokens in a sequence at most, special tokens included.
-        sequences: `document` (windows never cross a document) or `packed`.
-        pairs: `none`, `nsp` or `sop`; with pairs, `sequences` does not apply.
+        sequences: `document` (windows never cross a document) or `packed`; not with pairs.
+        pairs: `none`, `nsp` or `sop`.
         short_sequence_probability: pairs: share of chunks that aim at a random shorter length
             (BERT's code: 0.1).
     """
@@ -195,6 +220,10 @@ class SequenceSettings(Settings):
         short = self.short_sequence_probability
         if not 0 <= short <= 1 or short.denominator >= 2**31:
             raise ValueError(f"short_sequence_probability {short} must be a rate from 0 to 1")
+        if self.pairs != "none" and self.sequences != "document":
+            raise ValueError(f"sequences {self.sequences} does not go with pairs {self.pairs}")
+        if self.pairs == "none" and short != SequenceSettings.short_sequence_probability:
+            raise ValueError("short_sequence_probability applies to pairs only")
 
 
 ALGORITHMS = ("wordpiece", "bpe", "byte-bpe", "unigram", "word")
@@ -240,6 +269,10 @@ class VocabSettings(Settings):
             raise ValueError(f"size {self.size} is not a vocabulary size")
         if self.sentinels < 0:
             raise ValueError(f"sentinels {self.sentinels} is negative")
+        if self.sentinels and self.family not in ("t5", "ul2"):
+            raise ValueError(f"sentinels apply to the families t5 and ul2, not to {self.family}")
+        if self.cased and self.algorithm not in ("wordpiece", "word"):
+            raise ValueError(f"cased applies to wordpiece and word; {self.algorithm} always is")
 
 
 SCHEDULES = ("linear", "constant")
@@ -256,7 +289,8 @@ class PretrainSettings(Settings):
         model: a name of `models.settings.MODELS`, or a TOML file.
         steps: updates of the weights.
         tokens: tokens seen, padding not counted.
-        time: seconds of training; the schedule follows the clock.
+        time: seconds of training, validations and checkpoints not counted; the schedule follows
+            the clock.
         batch_tokens: tokens in an update, padding counted: sequences = batch_tokens // length.
         lr: peak learning rate; by default 5e-4, or 1e-4 for models 768 wide or wider.
         schedule: after the warmup, `linear` falls to 0, `constant` stays.

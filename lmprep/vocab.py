@@ -90,7 +90,7 @@ def make_vocabulary(
     try:
         tokenizer = learn(texts(), settings)
     except ValueError as error:
-        raise UsageError(str(error), fix="Choose another --size") from None
+        raise UsageError(str(error), fix="Change --size or the corpus") from None
     training = {
         "lmprep": __version__,
         "settings": settings.as_dict(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import strategies as st
@@ -15,10 +16,7 @@ from lmprep.vocabulary import Vocabulary
 BERT = Vocabulary(
     family="bert", size=50, special=(0, 1, 2, 3, 4), pad=0, unk=1, cls=2, sep=3, mask=4
 )
-# <s> <pad> </s> <unk> <mask>
-ROBERTA = Vocabulary(
-    family="roberta", size=50, special=(0, 1, 2, 3, 4), cls=0, pad=1, sep=2, unk=3, mask=4
-)
+ROBERTA = replace(BERT, family="roberta")
 
 seeds = st.integers(0, 2**63 - 1)
 

@@ -72,8 +72,10 @@ def test_a_moved_corpus_is_the_same_corpus(corpus, tokenizer, tmp_path):
     assert first == tree(build_dataset(moved, tokenizer, tmp_path / "b"))
 
 
-@pytest.mark.parametrize("pairs", ["none", "nsp", "sop"])
-@pytest.mark.parametrize("sequences", ["document", "packed"])
+@pytest.mark.parametrize(
+    ("pairs", "sequences"),
+    [("none", "document"), ("none", "packed"), ("nsp", "document"), ("sop", "document")],
+)
 def test_masks_redrawn_while_reading_are_the_masks_a_build_would_store(
     corpus, tokenizer, tmp_path, pairs, sequences
 ):
@@ -128,6 +130,8 @@ def test_no_document_is_in_both_parts(corpus, tokenizer, tmp_path):
     assert not train & valid
     assert len(train | valid) == 60
     assert 5 <= len(valid) <= 25
+    assert Dataset(out).manifest["documents"] == len(train)
+    assert Dataset(tmp_path / "out-valid").manifest["documents"] == len(valid)
 
 
 def test_a_small_rate_still_sets_two_documents_aside(corpus, tokenizer, tmp_path):
@@ -301,6 +305,13 @@ def test_an_objective_without_its_tokens_is_refused_before_any_work(corpus, tmp_
         ({"mask_share": "0.8", "random_share": "0.3"}, "add up to at most 1"),
         ({"pairs": "both"}, "pairs is 'both'"),
         ({"copies": 0}, "copies 0"),
+        ({"copies": 1.5}, "copies is 1.5, not a whole number"),
+        ({"length": "long"}, "length is 'long', not a whole number"),
+        ({"keep_order": "no"}, "keep_order is 'no', not true or false"),
+        ({"pairs": "nsp", "sequences": "packed"}, "packed does not go with pairs nsp"),
+        ({"short_sequence_probability": "0.5"}, "applies to pairs only"),
+        ({"mask_share": "0.33333333", "random_share": "1/3000001"}, "too many decimals"),
+        ({"partition_size": "100GB"}, "from 1kB to 1GB"),
         ({"valid": "60%"}, "valid 0.6"),
         ({"partition_size": "64 parsecs"}, "is not a size"),
         ({"seed": -1}, "seed -1"),

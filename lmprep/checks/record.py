@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.batches import Columns
+from lmprep.batches import Columns, plain, ragged, take_rows
 from lmprep.checks.statistics import ALPHA, Verdict
 from lmprep.ragged import Ragged
 from lmprep.settings import MlmSettings, SequenceSettings
@@ -91,9 +91,7 @@ class Batch:
 
     def lists(self, name: str) -> Ragged:
         """A list column."""
-        column = self.columns[name]
-        assert isinstance(column, Ragged)
-        return column
+        return ragged(self.columns, name)
 
     def flat(self, name: str) -> NDArray[np.int32]:
         """The values of a list column of ids or positions, row after row."""
@@ -101,16 +99,11 @@ class Batch:
 
     def values(self, name: str) -> NDArray[np.int64]:
         """A plain column, as int64 [N]."""
-        column = self.columns[name]
-        assert not isinstance(column, Ragged)
-        return column.astype(np.int64)
+        return plain(self.columns, name).astype(np.int64)
 
     def take(self, rows: NDArray[np.int64]) -> Batch:
         """These rows alone."""
-        columns: Columns = {
-            name: column.take(rows) if isinstance(column, Ragged) else column[rows]
-            for name, column in self.columns.items()
-        }
+        columns = take_rows(self.columns, rows)
         return Batch(columns, self.numbers[rows], self.file, self.source, self.copy, self.contract)
 
     @property

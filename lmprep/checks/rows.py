@@ -9,7 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from lmprep.batches import DOCUMENT_SHIFT
 from lmprep.checks.record import Batch, Contract, RowLaw, in_rows
+from lmprep.ragged import Ragged
 
 Flags = NDArray[np.bool_]
 
@@ -22,13 +24,11 @@ def sound_laws(contract: Contract) -> list[RowLaw]:
         RowLaw("ids", f"below {size}", lambda b: _outside_vocabulary(b, "input_ids")),
         RowLaw("labels", f"below {size}", lambda b: _outside_vocabulary(b, "masked_labels")),
         RowLaw("labels and positions", "equally many", _counts_differ),
-        RowLaw("positions", "rising, within the row", lambda b: _not_rising(b, "masked_positions")),
+        RowLaw("positions", "rising, within the row", _not_rising),
     ]
     if contract.is_packed:
-        expected = "rising, within the row"
-        laws.append(
-            RowLaw("document starts", expected, lambda b: _not_rising(b, "document_starts"))
-        )
+        expected = "a token and a separator apart"
+        laws.append(RowLaw("document starts", expected, _starts_broken))
     if contract.pairs != "none":
         laws.append(RowLaw("segments", "two, not empty", _segment_broken))
     return laws
@@ -60,14 +60,27 @@ def _counts_differ(batch: Batch) -> Flags:
     return broken
 
 
-def _not_rising(batch: Batch, name: str) -> Flags:
+def _not_rising(batch: Batch) -> Flags:
     """Whether the positions of a row do not rise strictly within 0 and its length."""
-    column, positions = batch.lists(name), batch.flat(name)
-    wrong = (positions < 0) | (positions >= np.repeat(batch.ids.lengths, column.lengths))
-    falls = np.diff(positions, prepend=-1) <= 0
-    firsts = column.offsets[:-1][column.lengths > 0]
-    falls[firsts] = False
-    return in_rows(wrong | falls, column.offsets) > 0
+    column, positions = batch.lists("masked_positions"), batch.flat("masked_positions")
+    outside = positions >= np.repeat(batch.ids.lengths, column.lengths)
+    return in_rows(outside | (_steps(column, first=-1) < 1), column.offsets) > 0
+
+
+def _starts_broken(batch: Batch) -> Flags:
+    """Documents of one token at least: the first at 1, a separator before each, one at the end."""
+    column, starts = batch.lists("document_starts"), batch.flat("document_starts")
+    closing = np.repeat(batch.ids.lengths, column.lengths) - 1
+    return in_rows((starts >= closing) | (_steps(column, first=1) < 2), column.offsets) > 0
+
+
+def _steps(column: Ragged, first: int) -> NDArray[np.int64]:
+    """How far each value lies above the one before it in its row, the first above `first`."""
+    values = column.values.astype(np.int64)
+    steps: NDArray[np.int64] = values - np.roll(values, 1)
+    begins = column.offsets[:-1][column.lengths > 0]
+    steps[begins] = values[begins] - first
+    return steps
 
 
 def _segment_broken(batch: Batch) -> Flags:
@@ -110,5 +123,5 @@ def _origin_broken(batch: Batch) -> Flags:
     names = ["document"] if batch.contract.pairs == "none" else ["document", "second_document"]
     broken = batch.values("first_sentence") < 0
     for name in names:
-        broken |= batch.values(name) >> 40 != batch.source
+        broken |= batch.values(name) >> DOCUMENT_SHIFT != batch.source
     return broken

@@ -16,6 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lmprep.batches import Columns
+from lmprep.checks.copies import CopiesDiffer, copy_law
 from lmprep.checks.files import Entry, file_checks, shard_faults, stream
 from lmprep.checks.labels import Balance, label_laws
 from lmprep.checks.masking import Positions, RandomTokens, Treatment, masking_laws
@@ -102,7 +103,9 @@ def _row_checks(
     ]
     if contract.pairs != "none":
         others.append(Balance(contract, drops.get("nsp_balance_pairs", 0)))
-    for entry in entries:
+    if contract.copies > 1:
+        others += [copy_law(), CopiesDiffer()]
+    for entry in sorted(entries, key=lambda entry: parse_shard_name(entry["file"])):
         for batch in _batches(folder, entry, contract):
             broken = np.zeros(len(batch), np.bool_)
             for law in sound:

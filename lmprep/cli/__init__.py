@@ -68,16 +68,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
         error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        _fail(_stopped("Interrupted"), INTERRUPTED)
+        _fail(f"Interrupted. {_how_to_go_on(arguments)}", INTERRUPTED)
     except _Terminated:
-        _fail(_stopped("Terminated"), TERMINATED)
+        _fail(f"Terminated. {_how_to_go_on(arguments)}", TERMINATED)
     except BrokenPipeError:
         # The reader (`| head`) has enough. Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except ModuleNotFoundError as error:
+        if error.name not in _TRAINING_PACKAGES:
+            raise
+        _fail(f"{error.name} is not installed. Training needs: pip install 'lmprep[train]'.", 1)
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         _fail(f"{place}{error.strerror or error}.", 1)
+
+
+_TRAINING_PACKAGES = ("torch", "safetensors", "tensorboard")
+_GOING_ON = {
+    "build": "Finished parts are kept: run the same command with --resume to go on.",
+    "pretrain": "Run the same command with --resume to go on from the last checkpoint.",
+    "run": "Finished steps are kept: run the same command again to go on.",
+}
+
+
+def _how_to_go_on(arguments: Sequence[str] | None) -> str:
+    """What to do after a stop: depends on the command."""
+    words = sys.argv[1:] if arguments is None else arguments
+    command = next((word for word in words if not word.startswith("-")), "")
+    return _GOING_ON.get(command, "Nothing was written.")
 
 
 def _share_cores() -> None:
@@ -91,10 +110,6 @@ def _share_cores() -> None:
 
 def _on_sigterm(_signal: int, _frame: FrameType | None) -> None:
     raise _Terminated
-
-
-def _stopped(how: str) -> str:
-    return f"{how}. Finished parts are kept: run the same command with --resume to go on."
 
 
 def _fail(message: str, code: int) -> None:

@@ -10,7 +10,15 @@ from typing import Any, TypeVar
 import click
 
 from lmprep.errors import UsageError
-from lmprep.settings import FAMILIES, SENTENCES, parse_duration, parse_rate, parse_size
+from lmprep.settings import (
+    DOCUMENTS,
+    FAMILIES,
+    FORMATS,
+    SENTENCES,
+    parse_duration,
+    parse_rate,
+    parse_size,
+)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Result = TypeVar("Result")
@@ -49,12 +57,12 @@ def corpus_options(command: Command) -> Command:
             click.argument("corpus", nargs=-1, required=True),
             click.option(
                 "--format",
-                type=click.Choice(["txt", "jsonl"]),
+                type=click.Choice(FORMATS),
                 help="Format of the corpus; by default told by the suffix.",
             ),
             click.option(
                 "--documents",
-                type=click.Choice(["blank", "line", "file"]),
+                type=click.Choice(DOCUMENTS),
                 help="Text files: documents are parted by empty lines (blank, the default), "
                 "or are one a line, or one a file.",
             ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +19,7 @@ from lmprep.settings import DEVICES, PRECISIONS, SCHEDULES, PretrainSettings
 
 if TYPE_CHECKING:
     from lmprep.training.metrics import Progress
+    from lmprep.training.pretraining import Result, Setup
 
 _SECONDS_BETWEEN_LINES = 5.0
 # Flags that are not settings of the run.
@@ -55,7 +56,11 @@ def _default(name: str) -> str:
     "--steps", type=int, help="Updates of the weights. One of --steps, --tokens, --time is needed."
 )
 @click.option("--tokens", type=int, help="Tokens to see, padding not counted.")
-@click.option("--time", type=DURATION, help="How long to train, such as 90s, 10m or 1.5h.")
+@click.option(
+    "--time",
+    type=DURATION,
+    help="How long to train, such as 90s, 10m or 1.5h; validations and checkpoints do not count.",
+)
 @click.option(
     "--batch-tokens",
     type=int,
@@ -95,7 +100,7 @@ def _default(name: str) -> str:
     "validation",
     type=click.Path(path_type=Path),
     metavar="OUT",
-    help="Held-out dataset, scored at every checkpoint.",
+    help="Held-out dataset, scored at every checkpoint.  [default with --resume: the run's]",
 )
 @click.option(
     "--checkpoint-every",
@@ -136,7 +141,9 @@ def pretrain(**options: Any) -> None:
     if not resume:
         refuse_existing(run)
     if options["dry_run"]:
-        _show_estimate(datasets, settings, options["validation"], options["as_json"])
+        continued = run if resume and run.exists() else None
+        prepared = pretraining.prepare(datasets, settings, options["validation"], continued)
+        _show_estimate(prepared, options["as_json"])
         return
     with display() as on_progress:
         result = pretraining.pretrain(
@@ -158,18 +165,15 @@ def _settings(run: Path, flags: dict[str, Any], *, resume: bool) -> PretrainSett
     return settled(lambda: settings_for(run, flags, resume=resume))
 
 
-def _show_estimate(
-    datasets: list[Path], settings: PretrainSettings, validation: Path | None, as_json: bool
-) -> None:
+def _show_estimate(prepared: Setup, as_json: bool) -> None:
     from lmprep.training.estimates import estimate
-    from lmprep.training.pretraining import prepare
 
-    facts = asdict(estimate(prepare(datasets, settings, validation)))
+    facts = asdict(estimate(prepared))
     if as_json:
         show_json(facts)
         return
     shown = {
-        **facts,
+        **{name: f"{v:,}" if isinstance(v, int) else v for name, v in facts.items()},
         "epochs": f"{facts['epochs']:.2f}",
         "memory_bytes": f"{facts['memory_bytes'] / 1e9:.2f} GB",
         "seconds_per_step": f"{facts['seconds_per_step']:.3f}",
@@ -179,16 +183,18 @@ def _show_estimate(
     show_table("Estimate (nothing written)", ("what", "value"), rows)
 
 
-def _show_result(result: Any, as_json: bool) -> None:
+def _show_result(result: Result, as_json: bool) -> None:
     if result.already_finished:
         say(f"{result.run} is already complete; nothing to do.")
     if as_json:
         show_json({**asdict(result), "run": str(result.run)})
         return
-    losses = ", ".join(f"{name} {value:.4g}" for name, value in result.losses.items())
+    losses = {name: f"{value:.4g}" for name, value in result.losses.items()}
+    validation = _validation_facts(result.validation, result.validation_step, result.step)
+    numbers = ", ".join(f"{name} {value}" for name, value in (losses | validation).items())
     say(
-        f"{result.run}: {result.step} steps, {result.tokens} tokens, "
-        f"{_duration(result.seconds)}; {losses}"
+        f"{result.run}: {result.step:,} steps, {result.tokens:,} tokens, "
+        f"{_duration(result.seconds)}; {numbers}"
     )
 
 
@@ -228,8 +234,13 @@ def _facts(progress: Progress) -> dict[str, str]:
         "elapsed": _duration(progress.elapsed),
         "left": _duration(progress.seconds_left),
     }
-    validation = {f"valid {k}": f"{v:.3f}" for k, v in progress.validation.items()}
-    return facts | validation
+    return facts | _validation_facts(progress.validation, progress.validation_step, progress.step)
+
+
+def _validation_facts(figures: Mapping[str, float], made: int, now: int) -> dict[str, str]:
+    """The figures of the last validation, and after which step unless it is the present one."""
+    when = "" if made == now else f" (step {made})"
+    return {f"valid {name}": f"{value:.3f}{when}" for name, value in figures.items()}
 
 
 def _duration(seconds: float) -> str:

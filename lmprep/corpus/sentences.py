@@ -18,7 +18,7 @@ from icu4py import icu_version as _icu_version
 from icu4py.breakers import SentenceBreaker
 from numpy.typing import NDArray
 
-from lmprep.batches import Documents, Drops
+from lmprep.batches import DOCUMENT_SHIFT, Documents, Drops
 from lmprep.corpus.partitions import Partition
 from lmprep.corpus.whitespace import after_spaces, before_spaces
 from lmprep.jit import kernel
@@ -30,7 +30,6 @@ from lmprep.settings import CorpusSettings
 ICU_BYTES = 1 << 20
 
 _NEWLINE = 10
-_SOURCE_SHIFT = 40
 
 
 def split_sentences(partition: Partition, settings: CorpusSettings) -> tuple[Documents, Drops]:
@@ -41,7 +40,7 @@ def split_sentences(partition: Partition, settings: CorpusSettings) -> tuple[Doc
         (`empty_documents`). Those count in the numbers of the others.
     """
     mode = settings.sentences or ("line" if partition.input_format == "txt" else "icu")
-    first = (partition.source << _SOURCE_SHIFT) + partition.first_document
+    first = (partition.source << DOCUMENT_SHIFT) + partition.first_document
     numbers = np.arange(first, first + len(partition), dtype=np.int64)
     if mode == "none":
         return _whole_documents(partition, numbers), Drops()

@@ -10,7 +10,7 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from lmprep.corpus.sentences import icu_version
 from lmprep.corpus.sources import InputFile, empty_corpus, expand
 from lmprep.engines import local, output
 from lmprep.errors import InputError, LmprepError, UsageError
-from lmprep.files import json_sha256
+from lmprep.files import canonical_json, json_sha256, remove_abandoned
 from lmprep.objectives import check_fit
 from lmprep.shards.manifest import RECEIPTS, read_manifest, write_manifest
 from lmprep.tokenization import folder as tokenizer_folder
@@ -46,6 +46,7 @@ class BuildResult:
     seconds: float
 
 
+Receipt = dict[str, Any]
 Progress = Callable[[dict[str, Any]], object]
 """Called with each receipt as it is written."""
 
@@ -93,12 +94,18 @@ def make_plan(
     paper = _paper(inputs, folder, settings)
     job = Job(
         out=out,
-        valid=valid or out.with_name(f"{out.name}-valid"),
+        valid=valid or _beside(out),
         tokenizer=folder,
         settings=settings,
         fingerprint=paper["fingerprint"],
     )
     return Plan(job=job, inputs=tuple(inputs), sources=tuple(sources), paper=paper)
+
+
+def _beside(out: Path) -> Path:
+    """OUT-valid, also for an OUT such as `.` that does not tell its name."""
+    named = out if out.name not in ("", "..") else out.resolve()
+    return named.with_name(f"{named.name}-valid")
 
 
 def _paper(
@@ -113,16 +120,14 @@ def _paper(
         "objective": settings.objective,
         "settings": settings.as_dict(),
         "tokenizer_sha256": folder.sha256,
+        "vocabulary": asdict(folder.vocabulary),
         "inputs": [{"name": file.name, "bytes": file.bytes} for file in inputs],
         "algorithms": ALGORITHMS,
         "icu": icu_version(),
     }
-    return {
-        **deciding,
-        "fingerprint": json_sha256(deciding),
-        "vocabulary": asdict(folder.vocabulary),
-        "lmprep": __version__,
-    }
+    # Through JSON, as it will be read back: tuples become lists.
+    paper: dict[str, Any] = json.loads(canonical_json(deciding))
+    return {**paper, "fingerprint": json_sha256(deciding), "lmprep": __version__}
 
 
 def run(
@@ -137,6 +142,8 @@ def run(
     """
     started = time.monotonic()
     folders = [plan.job.folder(part) for part in _parts(plan)]
+    if force and output.is_ours(plan.job.valid):
+        output.clear([plan.job.valid])  # its documents may now be in the main part
     complete = output.open_folders(
         folders, plan.paper, plan.job.tokenizer, resume=resume, force=force
     )
@@ -206,31 +213,62 @@ def _intact(job: Job, receipt: dict[str, Any]) -> bool:
 def _finish(plan: Plan) -> None:
     """Assemble the manifests from the receipts; the main folder's last."""
     job = plan.job
-    receipts = [receipt for _, receipt in sorted(_receipts(job).items())]
-    _refuse_empty(plan, receipts)
+    receipts = _receipts(job)
+    _refuse_incomplete(plan.sources, receipts)
+    in_order = [receipt for _, receipt in sorted(receipts.items())]
+    _refuse_empty(plan, in_order)
     for part in reversed(_parts(plan)):
-        drops: Counter[str] = Counter()
-        for receipt in receipts:
-            drops.update(receipt[part]["drops"])
-        content = {
-            **plan.paper,
-            "part": part,
-            "documents": sum(r["documents"] for r in receipts),
-            "shards": [shard for r in receipts for shard in r[part]["shards"]],
-            "drops": dict(sorted(drops.items())),
-        }
+        content = {**plan.paper, "part": part, **_account(in_order, part)}
         write_manifest(job.folder(part), content)
-        output.remove_plan(job.folder(part))
+    for folder in (job.folder(part) for part in _parts(plan)):
+        output.remove_plan(folder)
+        remove_abandoned(folder)
 
 
-def _refuse_empty(plan: Plan, receipts: list[dict[str, Any]]) -> None:
-    """Raise when there is nothing to train on; then nothing is left behind."""
-    documents = sum(receipt["documents"] for receipt in receipts)
-    rows = {part: sum(s["rows"] for r in receipts for s in r[part]["shards"]) for part in PARTS}
+def _account(receipts: Sequence[Receipt], part: str) -> dict[str, Any]:
+    """What the receipts say of a part, added up."""
     drops: Counter[str] = Counter()
     for receipt in receipts:
-        drops.update(receipt["train"]["drops"])
-    error: LmprepError | None = None
+        drops.update(receipt[part]["drops"])
+    return {
+        "documents": sum(receipt[part]["documents"] for receipt in receipts),
+        "input_tokens": sum(receipt[part]["input_tokens"] for receipt in receipts),
+        "shards": [shard for receipt in receipts for shard in receipt[part]["shards"]],
+        "drops": dict(sorted(drops.items())),
+    }
+
+
+def _refuse_incomplete(
+    sources: Sequence[Source], receipts: Mapping[tuple[int, int], Receipt]
+) -> None:
+    """Raise unless every source is covered from its first partition to its last, and no further."""
+    left = set(receipts)
+    for source in sources:
+        ordinal = 0
+        while not receipts.get((source.index, ordinal), {"last": True})["last"]:
+            left.discard((source.index, ordinal))
+            ordinal += 1
+        if (source.index, ordinal) not in left:
+            name = source.parts[0].file.name
+            raise InputError(
+                f"partition {ordinal} of source {source.index} ({name} ...) was not built",
+                fix="Run the same command with --resume",
+            )
+        left.discard((source.index, ordinal))
+    if left:
+        raise InputError(
+            f"the folder holds partition {min(left)} beyond the end of its source, as if the "
+            "input had been longer before",
+            fix="Give the same input again, or start over with --force",
+        )
+
+
+def _refuse_empty(plan: Plan, receipts: Sequence[Receipt]) -> None:
+    """Raise when there is nothing to train on, and leave nothing; warn of an empty valid part."""
+    accounts = {part: _account(receipts, part) for part in _parts(plan)}
+    documents = sum(account["documents"] for account in accounts.values())
+    empty = [part for part, account in accounts.items() if not account["shards"]]
+    error: InputError | None = None
     if not documents:
         error = empty_corpus(plan.inputs)
     elif plan.job.settings.valid and documents < 4:
@@ -239,15 +277,22 @@ def _refuse_empty(plan: Plan, receipts: list[dict[str, Any]]) -> None:
             fix="Leave --valid out, or part the documents by empty lines "
             "(--documents line or file for other layouts)",
         )
-    elif not rows["train"] or (plan.job.settings.valid and not rows["valid"]):
-        part = "train" if not rows["train"] else "valid"
-        lost = ", ".join(f"{count} {reason}" for reason, count in sorted(drops.items()))
-        error = InputError(
-            f"no example came out of {documents} documents for the {part} part"
-            + (f" (dropped: {lost})" if lost else ""),
-            fix="Pairs need several documents of several sentences: see --documents, "
-            "--sentences and --pairs none",
-        )
+    elif "train" in empty:
+        error = InputError(_nothing_came(accounts["train"]), fix=_FOR_PAIRS)
     if error is not None:
         output.clear([plan.job.folder(part) for part in _parts(plan)])
         raise error
+    if "valid" in empty:
+        log.warning("%s for the held-out part. %s.", _nothing_came(accounts["valid"]), _FOR_PAIRS)
+
+
+_FOR_PAIRS = (
+    "Pairs need several documents of several sentences: see --documents, --sentences and "
+    "--pairs none"
+)
+
+
+def _nothing_came(account: dict[str, Any]) -> str:
+    lost = ", ".join(f"{count} {reason}" for reason, count in account["drops"].items())
+    dropped = f" (dropped: {lost})" if lost else ""
+    return f"no example came out of {account['documents']} documents{dropped}"

@@ -48,7 +48,12 @@ def run(
 
 
 def _is_complete(source: Source, done: Done) -> bool:
-    """Whether the receipts cover the source up to its last partition."""
+    """Whether the receipts cover the source up to its last partition.
+
+    Stdin has no name and no size to be known by: it is read again and compared.
+    """
+    if source.parts[0].file.path == STDIN:
+        return False
     ordinal = 0
     while (receipt := done.get((source.index, ordinal))) is not None:
         if receipt["last"]:
@@ -113,7 +118,7 @@ def _tasks(
             for partition in _open_partitions(job, source, done):
                 yield _build_partition, partition
         else:
-            yield _build_source, (source, done)
+            yield _build_source, (source, {k: r for k, r in done.items() if k[0] == source.index})
 
 
 def _collect(

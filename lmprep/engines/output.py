@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lmprep.errors import DatasetError, UsageError
-from lmprep.files import create_json
+from lmprep.files import create_json, remove_abandoned, sync_folder, temporary_of
 from lmprep.shards.manifest import MANIFEST, PLAN, RECEIPTS, parse_shard_name, read_manifest
 from lmprep.tokenization import folder as tokenizer_folder
 from lmprep.tokenization.folder import TokenizerFolder
@@ -46,24 +46,29 @@ def open_folders(
     if force:
         clear(folders)
     for folder in folders:
-        if folder.exists() and not _is_empty(folder) and not (force or (resume and _ours(folder))):
+        if (
+            folder.exists()
+            and not _is_empty(folder)
+            and not (force or (resume and is_ours(folder)))
+        ):
             raise _refusal(folder)
-    begun = _begun(folders[0])
-    if begun is not None:
-        _refuse_other_settings(folders[0], begun, paper)
-        if (folders[0] / MANIFEST).exists():
-            return True
+        if (begun := _begun(folder)) is not None:
+            _refuse_other_settings(folder, begun, paper)
+    complete = all((folder / MANIFEST).exists() for folder in folders)
     for folder in reversed(folders):
-        _begin(folder, paper, tokenizer)
-    return False
+        if complete:
+            remove_plan(folder)
+        else:
+            _begin(folder, paper, tokenizer)
+        remove_abandoned(folder)
+    return complete
 
 
 def _begin(folder: Path, paper: dict[str, Any], tokenizer: TokenizerFolder) -> None:
     """Write the plan and the tokenizer, unless an earlier run did."""
-    if (folder / MANIFEST).exists():
-        return  # the held-out folder, completed just before a crash
+    folder.mkdir(parents=True, exist_ok=True)
+    _reopen(folder)
     if not (folder / PLAN).exists():
-        folder.mkdir(parents=True, exist_ok=True)
         try:
             create_json(folder / PLAN, paper)
         except FileExistsError:
@@ -72,6 +77,13 @@ def _begin(folder: Path, paper: dict[str, Any], tokenizer: TokenizerFolder) -> N
             ) from None
     (folder / RECEIPTS).mkdir(exist_ok=True)
     tokenizer_folder.copy(tokenizer, folder / "tokenizer")
+
+
+def _reopen(folder: Path) -> None:
+    """Make a complete folder an unfinished one, in one step that a crash cannot split."""
+    if (folder / MANIFEST).exists():
+        (folder / MANIFEST).replace(folder / PLAN)
+        sync_folder(folder)
 
 
 def _begun(folder: Path) -> dict[str, Any] | None:
@@ -94,7 +106,7 @@ def _refuse_other_settings(folder: Path, begun: dict[str, Any], asked: dict[str,
     there, here = _flat(begun), _flat(asked)
     ignored = {"fingerprint", "lmprep"}
     names = [n for n in here if n.split(".")[0] not in ignored and there.get(n) != here[n]]
-    name = names[0] if names else "the settings"
+    name = names[0] if names else "the number of inputs"
     raise UsageError(
         f"this folder was begun with other settings: {name} is {there.get(name)!r} there "
         f"and {here.get(name)!r} here",
@@ -104,6 +116,8 @@ def _refuse_other_settings(folder: Path, begun: dict[str, Any], asked: dict[str,
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(value, list):
+        value = dict(enumerate(value, 1))
     if not isinstance(value, dict):
         return {prefix: value}
     flat: dict[str, Any] = {}
@@ -113,16 +127,18 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def _is_empty(folder: Path) -> bool:
-    return folder.is_dir() and not any(folder.iterdir())
+    """Nothing in it, but perhaps what a run left that was killed before it wrote its plan."""
+    return folder.is_dir() and all(temporary_of(path.name) for path in folder.iterdir())
 
 
-def _ours(folder: Path) -> bool:
+def is_ours(folder: Path) -> bool:
+    """Whether a build of ours was begun or completed in a folder."""
     return (folder / MANIFEST).exists() or (folder / PLAN).exists()
 
 
 def _refusal(folder: Path) -> UsageError:
     """Why a folder is not written to."""
-    if not _ours(folder):
+    if not is_ours(folder):
         what = "the folder holds files that lmprep build did not write"
         return UsageError(what, path=folder, fix=_ELSEWHERE)
     what = "the folder already holds a complete dataset"
@@ -143,36 +159,33 @@ def clear(folders: Sequence[Path]) -> None:
     """Remove a build of ours and nothing else: only files our papers list or name.
 
     Raises:
-        UsageError: the folder holds something that is not ours.
+        UsageError: a folder holds something that is not ours.
     """
     for folder in folders:
         if not folder.exists() or _is_empty(folder):
             continue
-        if not _ours(folder):
+        if not is_ours(folder):
             raise UsageError(
                 "this is not a folder of lmprep build, so --force does not touch it",
                 path=folder,
                 fix=_ELSEWHERE,
             )
-        # The manifest goes first and the plan last: a crash in between leaves an unfinished build.
-        (folder / MANIFEST).unlink(missing_ok=True)
+        # A crash in between leaves an unfinished build, which can be cleared again.
+        _reopen(folder)
         for path in list(folder.iterdir()):
-            if _is_ours(path.name):
+            if temporary_of(path.name) or _is_written_by_us(path.name):
                 path.unlink()
         for name in (RECEIPTS, "tokenizer"):
             shutil.rmtree(folder / name, ignore_errors=True)
-        for name in ("state.json", "dataset_info.json", PLAN):
-            (folder / name).unlink(missing_ok=True)
-        if _is_empty(folder):
+        (folder / PLAN).unlink(missing_ok=True)
+        if not any(folder.iterdir()):
             folder.rmdir()
 
 
-def _is_ours(name: str) -> bool:
-    """A shard, or a temporary one that a killed run left: `.data-...arrow.PID.tmp`."""
-    if name.startswith(".") and name.endswith(".tmp"):
-        name = name[1:].rsplit(".", 2)[0]
+def _is_written_by_us(name: str) -> bool:
+    """A shard, or one of the papers other than the plan."""
     try:
         parse_shard_name(name)
     except ValueError:
-        return False
+        return name in ("state.json", "dataset_info.json", MANIFEST)
     return True

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.errors import CheckpointError, UsageError
+from lmprep.errors import CheckpointError
 from lmprep.models.bert import Bert, outline
 from lmprep.models.settings import ModelSettings
 from lmprep.settings import settings_from
 from lmprep.shards.reader import Dataset
 from lmprep.training import checkpoints, run_folder
-from lmprep.training.data import sequence_length
 from lmprep.training.devices import choose_device, choose_precision, keep_freed_memory
+from lmprep.training.fit import check_length, check_traits
 from lmprep.training.unigram import load_unigrams
 from lmprep.training.validation import Scores, score
 
@@ -49,7 +49,9 @@ def evaluate(
     """
     config = run_folder.read_config(run)
     opened = Dataset(dataset)
-    _check_fit(config, opened)
+    check_traits(opened, config, run)
+    check_length(opened, settings_from(ModelSettings, config["model"]))
+    counts = load_unigrams(run)
     computing_on = choose_device(device)
     model, found = load_model(run, step)
     keep_freed_memory()
@@ -61,13 +63,16 @@ def evaluate(
         "rows": scores.rows,
         "tokens": int(scores.labels.sum()),
         **_metrics(scores),
-        "unigram": unigram_metrics(load_unigrams(run), scores.labels),
+        "unigram": unigram_metrics(counts, scores.labels),
     }
 
 
 def load_model(run: Path, step: int | None = None) -> tuple[Bert, int]:
     """The model of a checkpoint (by default the newest intact one) on CPU, and its step."""
-    checkpoint = checkpoints.load_newest(run) if step is None else checkpoints.load(run, step)
+    if step is None:
+        checkpoint = checkpoints.load_newest(run, model_only=True)
+    else:
+        checkpoint = checkpoints.load(run, step, model_only=True)
     if checkpoint is None:
         raise CheckpointError(
             "the run has no checkpoint yet", path=run, fix="Go on with lmprep pretrain --resume"
@@ -75,33 +80,6 @@ def load_model(run: Path, step: int | None = None) -> tuple[Bert, int]:
     model = outline(settings_from(ModelSettings, run_folder.read_config(run)["model"]))
     model.load_state_dict(checkpoint.model, assign=True)
     return model, int(checkpoint.state["step"])
-
-
-def _check_fit(config: dict[str, Any], dataset: Dataset) -> None:
-    manifest = dataset.manifest
-    if manifest["tokenizer_sha256"] != config["tokenizer_sha256"]:
-        raise UsageError(
-            "the dataset was made with another tokenizer than the run",
-            path=dataset.folder,
-            fix="Build it with -t RUN/tokenizer",
-        )
-    for name, found in (
-        ("objective", manifest["objective"]),
-        ("pairs", manifest["settings"]["sequences"]["pairs"]),
-    ):
-        if found != config[name]:
-            raise UsageError(
-                f"the dataset has {name} {found}, the run was trained on {config[name]}",
-                path=dataset.folder,
-                fix=f"Build it with {name} {config[name]}",
-            )
-    if sequence_length(manifest) > config["model"]["max_length"]:
-        raise UsageError(
-            f"its sequences of {sequence_length(manifest)} tokens do not fit the model's "
-            f"{config['model']['max_length']} positions",
-            path=dataset.folder,
-            fix="Build shorter sequences",
-        )
 
 
 def _metrics(scores: Scores) -> dict[str, Any]:

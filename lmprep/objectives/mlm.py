@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.batches import Columns, Sequences
+from lmprep.batches import Columns, Sequences, ragged
 from lmprep.jit import kernel
 from lmprep.keyed_random import Keys, integer_below
 from lmprep.ragged import Ragged, offsets_of
@@ -67,8 +67,8 @@ def restore(columns: Columns, vocabulary: Vocabulary) -> Sequences:
 
     Word starts are not stored for this objective, which does not use them: they come back as True.
     """
-    corrupted = _ragged(columns, "input_ids")
-    positions, labels = _ragged(columns, "masked_positions"), _ragged(columns, "masked_labels")
+    corrupted = ragged(columns, "input_ids")
+    positions, labels = ragged(columns, "masked_positions"), ragged(columns, "masked_labels")
     ids = corrupted.values.astype(np.int32)
     _put_back(ids, corrupted.offsets, positions.values, labels.values, positions.offsets)
     own = {"input_ids", "masked_positions", "masked_labels"}
@@ -106,12 +106,6 @@ def _thresholds(settings: MlmSettings) -> tuple[int, int, int]:
     whole = np.lcm(settings.mask_share.denominator, settings.random_share.denominator).item()
     mask = int(settings.mask_share * whole)
     return mask, mask + int(settings.random_share * whole), whole
-
-
-def _ragged(columns: Columns, name: str) -> Ragged:
-    column = columns[name]
-    assert isinstance(column, Ragged)
-    return column
 
 
 @kernel

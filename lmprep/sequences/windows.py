@@ -1,8 +1,8 @@
 """Windows: text cut at the ends of sentences, as much of it as fits.
 
-A window that starts at a token ends at the last sentence end that fits. Where none fits, because
-the sentence is longer than the window, the window is filled and the sentence continues in the
-next one. Nothing is lost.
+A window ends at the last sentence end that fits, unless the sentence that does not fit is longer
+than a whole window: then it is filled. Such a sentence has to be cut anyway; it continues in the
+next window. Nothing is lost.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ def cut_windows(outline: Outline, room: int, *, cross_documents: bool) -> Pieces
         cross_documents: go on with the next document in the same window, as another piece; else
             a document's end always ends the window.
     """
-    # A piece is the last of a sentence, or fills a window on its own.
-    most = len(outline.ordinals) + outline.tokens // room
+    # A piece is the last of a sentence, fills a window on its own, or begins an overlong sentence.
+    most = len(outline.ordinals) + 2 * (outline.tokens // room)
     starts, stops = np.empty(most, np.int64), np.empty(most, np.int64)
     first_pieces = np.empty(most + 1, np.int64)
     pieces, windows = _cut(
@@ -65,6 +65,12 @@ def _cut(
         for sentence in range(document_offsets[document], document_offsets[document + 1]):
             start, stop = sentence_offsets[sentence], sentence_offsets[sentence + 1]
             if stop - start > left:
+                if stop - start > room and left > 0:
+                    if not joined:
+                        starts[pieces] = start
+                        pieces += 1
+                    start += left
+                    stops[pieces - 1] = start
                 while stop - start > room:
                     first_pieces[windows] = pieces
                     starts[pieces], stops[pieces] = start, start + room

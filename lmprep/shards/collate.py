@@ -100,11 +100,16 @@ def flat_positions(columns: Columns, length: int) -> NDArray[np.int64]:
     return rows * length + _values(positions)
 
 
+def flat_labels(columns: Columns) -> NDArray[np.int64]:
+    """The original ids of the masked tokens, in the order of `flat_positions`: int64 [M]."""
+    return _values(ragged(columns, "masked_labels"))
+
+
 def dense_labels(columns: Columns, length: int) -> NDArray[np.int64]:
     """The original ids at the masked positions and `IGNORED` elsewhere: int64 [B, length]."""
-    labels = ragged(columns, "masked_labels")
-    dense = np.full((len(labels), length), IGNORED, np.int64)
-    dense.ravel()[flat_positions(columns, length)] = _values(labels)
+    rows = len(ragged(columns, "input_ids"))
+    dense = np.full((rows, length), IGNORED, np.int64)
+    dense.ravel()[flat_positions(columns, length)] = flat_labels(columns)
     return dense
 
 

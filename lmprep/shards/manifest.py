@@ -15,7 +15,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from lmprep.errors import DatasetError
+from lmprep.errors import DatasetError, UsageError
 from lmprep.files import canonical_json, json_sha256, write_json
 
 FORMAT = 1
@@ -63,10 +63,17 @@ def _datasets_state(manifest: Manifest) -> dict[str, Any]:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of a complete folder, checked as far as it can be without opening shards."""
+    """The manifest of a complete folder, checked as far as it can be without opening shards.
+
+    Raises:
+        UsageError: there is no such folder.
+        DatasetError: it is unfinished, damaged, or not ours.
+    """
     path = folder / MANIFEST
     if not folder.is_dir():
-        raise DatasetError("there is no such dataset folder", path=folder)
+        raise UsageError(
+            "there is no such dataset folder", path=folder, fix="Make one with `lmprep build`"
+        )
     if not path.exists():
         unfinished = (folder / PLAN).exists()
         what = "the dataset is unfinished" if unfinished else "this is not a dataset folder"

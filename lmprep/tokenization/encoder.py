@@ -2,13 +2,14 @@
 
 A block of sentences is scanned into numbered chunks (`scan`), chunks without ids yet go to the
 library, and a second kernel gathers ids and word starts. What comes out is, token for token, what
-the library gives for each sentence; only speed depends on what the table remembers.
+the library gives for each sentence; only speed depends on what the table remembers. One thing
+differs: a special token that a foreign model reads out of plain text becomes the unknown token.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TypeVar
 
@@ -26,6 +27,9 @@ from lmprep.tokenization.scan import DEFAULT_ENTRIES, Chunks, ChunkTable
 Ids = NDArray[np.int32]
 Flags = NDArray[np.bool_]
 Offsets = NDArray[np.int64]
+Encoded = tuple[Ids, Flags, Offsets]
+"""Ids and word starts of some texts, one after another, and the number of tokens of each."""
+
 _Array = TypeVar("_Array", Ids, Flags, Offsets)
 
 _BLOCK = 1 << 20  # bytes of text scanned at a time: its arrays stay in the processor's cache
@@ -35,6 +39,10 @@ _CALL = 1 << 14  # chunks given to the library at a time, as its results are lar
 
 class Encoder:
     """Encodes batches of documents with one tokenizer. Holds a cache: not for sharing by threads.
+
+    Text that looks like a special token is ordinary text, and the only special token among the
+    ids is the unknown one. Our own vocabularies see to that themselves. Others may hold `<s>` among
+    the pieces that their model matches in text: such a match counts as text that it does not know.
 
     Args:
         folder: the tokenizer, as `folder.load` returns it.
@@ -50,15 +58,17 @@ class Encoder:
         max_ids: int = _POOL,
     ) -> None:
         self._tokenizer = plain_tokenizer(folder.tokenizer)
+        self._vocabulary = folder.vocabulary
         self._table = ChunkTable(cut_rule(self._tokenizer), max_chunks)
         self._max_ids = max_ids
         self._pool = _Pool()
 
     def encode(self, documents: Documents) -> Tokens:
-        """Encode every sentence, without special tokens: text that looks like one is read as text.
+        """Encode every sentence, without special tokens.
 
         Raises:
             UnicodeDecodeError: the text is not UTF-8.
+            ValueError: the model reads a special token out of the text, and has no unknown token.
         """
         blocks = [self._encode_block(documents.text, b) for b in _blocks(documents)]
         ids, word_start, lengths = zip(_NOTHING, *blocks, strict=True)
@@ -70,25 +80,36 @@ class Encoder:
             numbers=documents.numbers,
         )
 
-    def _encode_block(
-        self, text: NDArray[np.uint8], sentence_offsets: Offsets
-    ) -> tuple[Ids, Flags, Offsets]:
-        """The ids, word starts and number of tokens of each sentence of one block."""
+    def _encode_block(self, text: NDArray[np.uint8], sentence_offsets: Offsets) -> Encoded:
+        """Encode each sentence of one block."""
         if self._table.is_full or len(self._pool) > self._max_ids:
             self._forget()
         known = len(self._table)
         chunks = self._table.scan(text, sentence_offsets)
         try:
-            self._pool.append(self._tokenizer, self._table.texts(known))
+            self._pool.append(self._encode_texts, self._table.texts(known))
         except BaseException:
             self._forget()  # a table ahead of its pool would give wrong ids to whoever goes on
             raise
         loose = _Pool()
         if len(chunks.loose):
-            loose.append(
-                self._tokenizer, [text[a:b].tobytes().decode() for a, b in chunks.loose.tolist()]
-            )
+            texts = [text[a:b].tobytes().decode() for a, b in chunks.loose.tolist()]
+            loose.append(self._encode_texts, texts)
         return _gathered(chunks, self._pool, loose)
+
+    def _encode_texts(self, texts: list[str]) -> Encoded:
+        """What the library gives, with special tokens made unknown."""
+        ids, word_start, lengths = _encode_with_library(self._tokenizer, texts)
+        special = ~self._vocabulary.maskable[ids]
+        if special.any():
+            if self._vocabulary.unk is None:
+                token = self._tokenizer.id_to_token(int(ids[special][0]))
+                raise ValueError(
+                    f"this tokenizer reads the special token {token} out of plain text, "
+                    "and has no unknown token to put in its place"
+                )
+            ids[special] = self._vocabulary.unk
+        return ids, word_start, lengths
 
     def _forget(self) -> None:
         self._table.clear()
@@ -145,11 +166,11 @@ class _Pool:
     def __len__(self) -> int:
         return int(self.offsets[self._chunks])
 
-    def append(self, tokenizer: Tokenizer, texts: list[str]) -> None:
-        """Encode further chunks with the library."""
+    def append(self, encode: Callable[[list[str]], Encoded], texts: list[str]) -> None:
+        """Encode further chunks."""
         remaining = iter(texts)
         while call := list(islice(remaining, _CALL)):
-            ids, word_start, lengths = _encode_with_library(tokenizer, call)
+            ids, word_start, lengths = encode(call)
             tokens, chunks = len(self), self._chunks
             self.ids = _stored(self.ids, tokens, ids)
             self.word_start = _stored(self.word_start, tokens, word_start)
@@ -167,8 +188,8 @@ def _stored(array: _Array, used: int, more: _Array) -> _Array:
     return array
 
 
-def _encode_with_library(tokenizer: Tokenizer, texts: list[str]) -> tuple[Ids, Flags, Offsets]:
-    """Ids, word starts and number of tokens of each text.
+def _encode_with_library(tokenizer: Tokenizer, texts: list[str]) -> Encoded:
+    """Encode each text.
 
     One call for each text and not `encode_batch`, which starts threads: a later fork of this
     process would lose them and hang, and engines run one process a core anyway.
@@ -185,7 +206,7 @@ def _encode_with_library(tokenizer: Tokenizer, texts: list[str]) -> tuple[Ids, F
     return ids, word_start, lengths
 
 
-def _gathered(chunks: Chunks, known: _Pool, loose: _Pool) -> tuple[Ids, Flags, Offsets]:
+def _gathered(chunks: Chunks, known: _Pool, loose: _Pool) -> Encoded:
     lengths = np.zeros(len(chunks.sentence_offsets) - 1, np.int64)
     _count(chunks.numbers, chunks.sentence_offsets, known.offsets, loose.offsets, lengths)
     ids = np.empty(lengths.sum(), np.int32)

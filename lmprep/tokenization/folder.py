@@ -105,8 +105,9 @@ def load(path_or_name: str | Path, family: str | None = None) -> TokenizerFolder
     for file in files[1:]:
         if file.name in (_CONFIG, _SPECIAL, _TRAINING):
             config |= _read_json(file)
-    known = config.get("family") or family_of(tokenizer)
-    if known in FAMILIES and family not in (None, known):
+    stated = config.get("family")  # others may use that key for names that are not ours
+    known = stated if stated in FAMILIES else family_of(tokenizer)
+    if known is not None and family not in (None, known):
         raise UsageError(
             f"this is a tokenizer of family {known}, not {family}",
             fix="Leave out --family",

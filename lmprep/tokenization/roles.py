@@ -1,11 +1,13 @@
 """Which family a tokenizer belongs to, and which ids have which role: the same way for every one.
 
 The template is read off what the post-processor does to two made-up sentences; roles come from
-the template, then from the configuration files, then from the family's usual names.
+the template and the model's own unknown token, then from the configuration files, then from the
+family's usual names.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 
@@ -49,6 +51,9 @@ def vocabulary_of(tokenizer: Tokenizer, family: str, config: Mapping[str, object
         roles["cls"] = opening[0]
     if closing:
         roles["sep"] = closing[-1]
+    unknown = _unknown_of(tokenizer)
+    if unknown is not None and "unk" in roles:
+        roles["unk"] = unknown
     for role in _REQUIRED[family]:
         if roles.get(role) is None:
             raise ValueError(f"there is no {TABLE[family].roles[role]}, which {family} needs")
@@ -96,6 +101,13 @@ def template_of(tokenizer: Tokenizer) -> tuple[list[int], list[int], list[int]]:
         return [], [], []
     gaps = [i for i in range(words[0], words[-1]) if pair.special_tokens_mask[i]]
     return pair.ids[: words[0]], [pair.ids[i] for i in gaps], pair.ids[words[-1] + 1 :]
+
+
+def _unknown_of(tokenizer: Tokenizer) -> int | None:
+    """The id that the model gives to what it does not know, if it has one."""
+    model = json.loads(tokenizer.to_str())["model"]
+    unknown: int | None = model.get("unk_id")
+    return unknown if "unk_id" in model else tokenizer.token_to_id(model.get("unk_token") or "")
 
 
 def _has(family: str, role: str) -> bool:

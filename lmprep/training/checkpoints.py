@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lmprep.errors import CheckpointError
-from lmprep.files import canonical_json, file_sha256, json_sha256, sync_folder
+from lmprep.files import canonical_json, file_sha256, json_sha256, sync_folder, sync_tree
 
 FOLDER = "checkpoints"
 KEPT = 2
@@ -39,7 +39,7 @@ class Checkpoint:
     """What a training is continued from.
 
     Args:
-        model, optimizer: tensors by name.
+        model, optimizer: tensors by name; no optimizer where only the model was asked for.
         state: step, position and counters; JSON types only.
     """
 
@@ -49,7 +49,7 @@ class Checkpoint:
 
 
 def save(run: Path, checkpoint: Checkpoint) -> Path:
-    """Write a checkpoint and remove all but the newest `KEPT`."""
+    """Write a checkpoint and remove older ones; `KEPT` stay, this one among them."""
     parent = run / FOLDER
     parent.mkdir(exist_ok=True)
     step = checkpoint.state["step"]
@@ -65,9 +65,17 @@ def save(run: Path, checkpoint: Checkpoint) -> Path:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     sync_folder(parent)
-    for old in sorted(steps(run))[:-KEPT]:
-        shutil.rmtree(parent / f"step-{old}")
+    older = [other for other in steps(run) if other < step]
+    for old in older[: 1 - KEPT]:
+        shutil.rmtree(folder_of(run, old))
     return final
+
+
+def discard_after(run: Path, step: int) -> None:
+    """Remove the checkpoints of later steps: damaged ones, which will be trained anew."""
+    for later in steps(run):
+        if later > step:
+            shutil.rmtree(folder_of(run, later))
 
 
 def folder_of(run: Path, step: int) -> Path:
@@ -80,17 +88,10 @@ def _write(folder: Path, checkpoint: Checkpoint) -> None:
     for name, tensors in zip(_TENSOR_FILES, (checkpoint.model, checkpoint.optimizer), strict=True):
         path = folder / name
         save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, path)
-        _flush(path)
         files[name] = {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
     state = {**checkpoint.state, "files": files}
     (folder / _STATE).write_bytes(canonical_json({**state, "state_sha256": json_sha256(state)}))
-    _flush(folder / _STATE)
-    sync_folder(folder)
-
-
-def _flush(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    sync_tree(folder)
 
 
 def steps(run: Path) -> list[int]:
@@ -99,7 +100,7 @@ def steps(run: Path) -> list[int]:
     return sorted(int(found[1]) for name in names if (found := _NAME.fullmatch(name)))
 
 
-def load_newest(run: Path) -> Checkpoint | None:
+def load_newest(run: Path, *, model_only: bool = False) -> Checkpoint | None:
     """The newest intact checkpoint, or None when the run has none at all.
 
     A damaged one is named in a warning and the one before it is taken.
@@ -110,7 +111,7 @@ def load_newest(run: Path) -> Checkpoint | None:
     existing = steps(run)
     for step in reversed(existing):
         try:
-            return load(run, step)
+            return load(run, step, model_only=model_only)
         except CheckpointError as error:
             _log.warning("%s Trying the one before it.", error)
     if existing:
@@ -122,21 +123,32 @@ def load_newest(run: Path) -> Checkpoint | None:
     return None
 
 
-def load(run: Path, step: int) -> Checkpoint:
-    """The checkpoint of one step, every byte of it checked.
+def load(run: Path, step: int, *, model_only: bool = False) -> Checkpoint:
+    """The checkpoint of one step, every byte that is read checked.
+
+    Args:
+        model_only: leave the optimizer's file, twice as large, unread.
 
     Raises:
         CheckpointError: it is absent, incomplete or damaged.
     """
     folder = folder_of(run, step)
     state = _read_state(folder)
-    for name in _TENSOR_FILES:
-        _check_file(folder / name, state["files"][name])
+    model, optimizer = _TENSOR_FILES
     return Checkpoint(
-        model=load_file(folder / _TENSOR_FILES[0]),
-        optimizer=load_file(folder / _TENSOR_FILES[1]),
+        model=_read_tensors(folder / model, state["files"][model]),
+        optimizer={}
+        if model_only
+        else _read_tensors(folder / optimizer, state["files"][optimizer]),
         state=state,
     )
+
+
+def _read_tensors(path: Path, entry: Mapping[str, Any]) -> dict[str, Tensor]:
+    _check_file(path, entry)
+    # `load_file` maps the file into memory: without a copy, what happens to the file would happen
+    # to the tensors.
+    return {name: tensor.clone() for name, tensor in load_file(path).items()}
 
 
 def _read_state(folder: Path) -> dict[str, Any]:

@@ -25,14 +25,15 @@ from lmprep.keyed_random import key_for, permutation
 from lmprep.ragged import offsets_of
 from lmprep.shards.collate import (
     PAIR_LABELS,
+    flat_labels,
     flat_positions,
     padded_ids,
     plain,
     ragged,
     token_types,
 )
-from lmprep.shards.manifest import Manifest
 from lmprep.shards.reader import Dataset
+from lmprep.training.fit import check_traits, sequence_length, traits
 from lmprep.vocabulary import Vocabulary
 
 Rows = Dataset | dynamic.Redrawn
@@ -75,14 +76,13 @@ class Batch:
 def make_batch(columns: Columns, length: int, vocabulary: Vocabulary) -> Batch:
     """Collate rows, padded to `length`."""
     lengths = ragged(columns, "input_ids").lengths
-    labels = ragged(columns, "masked_labels")
     pairs = next((plain(columns, name) for name in PAIR_LABELS if name in columns), None)
     return Batch(
         ids_BL=torch.from_numpy(padded_ids(columns, length, vocabulary, np.int32)),
         types_BL=torch.from_numpy(token_types(columns, length, np.int32)),
         lengths_B=None if lengths.min() == length else torch.from_numpy(lengths),
         masked_M=torch.from_numpy(flat_positions(columns, length)),
-        labels_M=torch.from_numpy(labels.values.astype(np.int64)),
+        labels_M=torch.from_numpy(flat_labels(columns)),
         pairs_B=None if pairs is None else torch.from_numpy(pairs.astype(np.int64)),
         tokens=int(lengths.sum()),
     )
@@ -135,19 +135,12 @@ class TrainingData:
     def check_fits(self, other: Dataset) -> None:
         """Raise `UsageError` unless a dataset has the tokenizer, objective and pairs of these."""
         first = self.datasets[0]
-        for what, of in _MUST_AGREE.items():
-            here, there = of(other.manifest), of(first.manifest)
-            if here != there:
-                raise UsageError(
-                    f"its {what} is {here}, that of {first.folder} is {there}",
-                    path=other.folder,
-                    fix="Datasets of one run need the same tokenizer, objective and kind of pairs",
-                )
+        check_traits(other, traits(first.manifest), first.folder)
 
     @property
     def has_pairs(self) -> bool:
         """Do the rows carry a pair label?"""
-        return _MUST_AGREE["kind of pairs"](self.datasets[0].manifest) != "none"
+        return traits(self.datasets[0].manifest)["pairs"] != "none"
 
     def position(self, step: int) -> tuple[int, int]:
         """Epoch, and rows of it already seen, before step `step`."""
@@ -186,11 +179,6 @@ class TrainingData:
         return dynamic.load(dataset.folder, epoch % dataset.copies if self._static else epoch)
 
 
-def sequence_length(manifest: Manifest) -> int:
-    """Tokens in a row of a dataset at most."""
-    return int(manifest["settings"]["sequences"]["length"])
-
-
 def prefetched(
     make: Callable[[int], Batch], first: int, stop: int | None = None, ahead: int = 2
 ) -> Generator[Batch, None, None]:
@@ -212,10 +200,3 @@ def prefetched(
                 yield batch
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-_MUST_AGREE: dict[str, Callable[[Manifest], str]] = {
-    "tokenizer": lambda manifest: str(manifest["tokenizer_sha256"]),
-    "objective": lambda manifest: str(manifest["objective"]),
-    "kind of pairs": lambda manifest: str(manifest["settings"]["sequences"]["pairs"]),
-}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -12,6 +13,8 @@ from lmprep.errors import UsageError
 
 # Instructions for bf16 matrix products, as torch names them: Intel and AMD, then ARM.
 _BF16_INSTRUCTIONS = ("amx_bf16", "avx512_bf16", "bf16")
+# glibc's names and numbers.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 def choose_device(name: str) -> torch.device:
@@ -27,6 +30,11 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
     if name == "auto":
         name = "bf16" if _has_bf16(device) else "fp32"
     return torch.bfloat16 if name == "bf16" else torch.float32
+
+
+def precision_name(precision: torch.dtype) -> str:
+    """The way back: `bf16` or `fp32`."""
+    return "bf16" if precision == torch.bfloat16 else "fp32"
 
 
 def _has_bf16(device: torch.device) -> bool:
@@ -56,6 +64,10 @@ def keep_freed_memory() -> None:
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
-        mallopt(mmap_threshold, 1 << 30)
-        mallopt(trim_threshold, (1 << 31) - 1)
+        _raise_thresholds(mallopt)
+
+
+def _raise_thresholds(mallopt: Callable[[int, int], int]) -> None:
+    """Keep blocks up to 1 GB; older versions refuse that (with a 0) and take 32 MB at most."""
+    if any(mallopt(_M_MMAP_THRESHOLD, size) for size in (1 << 30, 1 << 25)):
+        mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)

@@ -11,7 +11,12 @@ from lmprep.models.bert import count_parameters, new_bert, outline
 from lmprep.models.dropout import DropoutKey
 from lmprep.models.settings import ModelSettings
 from lmprep.training.data import Batch
-from lmprep.training.devices import choose_device, choose_precision, keep_freed_memory
+from lmprep.training.devices import (
+    choose_device,
+    choose_precision,
+    keep_freed_memory,
+    precision_name,
+)
 from lmprep.training.optimizers import new_optimizer
 from lmprep.training.pretraining import Setup
 from lmprep.training.schedules import Budget
@@ -71,7 +76,7 @@ def estimate(setup: Setup) -> Estimate:
         epochs=steps * data.rows_per_step / data.rows,
         memory_bytes=_BYTES_A_PARAMETER * parameters + activations,
         device=device.type,
-        precision="bf16" if precision == torch.bfloat16 else "fp32",
+        precision=precision_name(precision),
         seconds_per_step=seconds_per_step,
         seconds=steps * seconds_per_step,
     )
@@ -99,15 +104,17 @@ def _time_steps(
 
 
 def activation_bytes(model: ModelSettings, batch: Batch, precision: torch.dtype) -> int:
-    """What a forward pass keeps for the backward pass, about.
+    """What a forward pass keeps for the backward pass on a CPU, about; on CUDA it is less.
 
-    Per token and layer 34 values of the width and 5 of the attention weights of all heads count a
-    byte each in 16-bit training (arXiv:2205.05198, section 4.1), twice that in float32; then the
-    logits of the masked tokens: as computed, in float32, and their gradient.
+    A layer keeps per token 18 values of the width: its input, queries, keys and values, the mixed
+    heads, two dropout masks, two norms' inputs and the output of the first, and before and after
+    the activation function four each; and per head and key 3: the attention weights, their mask,
+    their product. In bf16, masks, norms and residuals stay wider. Of the logits of the masked
+    tokens there are four in float32: themselves, their logarithms, and both gradients.
     """
     rows, length = batch.ids_BL.shape
-    per_token = 34 * model.width + 5 * model.heads * length
-    scale = 1 if precision == torch.bfloat16 else 2
-    blocks = rows * length * model.layers * per_token * scale
-    logits = len(batch.labels_M) * model.vocabulary_size * 10
-    return blocks + logits
+    width_bytes, weight_bytes = (46, 6) if precision == torch.bfloat16 else (18 * 4, 3 * 4)
+    layer = width_bytes * model.width + weight_bytes * model.heads * length
+    embeddings = 3 * 4 * model.width
+    logits = 4 * 4 * len(batch.labels_M) * model.vocabulary_size
+    return rows * length * (model.layers * layer + embeddings) + logits

@@ -1,11 +1,10 @@
-"""The training loop: step, report, validate, save; stop when the budget is spent or on a signal."""
+"""The training loop: step, report, save, validate; stop when the budget is spent or on a signal."""
 
 from __future__ import annotations
 
+import logging
 import math
-import shlex
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lmprep.errors import Interrupted, TrainingError
 from lmprep.models.bert import Bert
 from lmprep.models.dropout import DropoutKey
 from lmprep.settings import PretrainSettings
-from lmprep.training import checkpoints
+from lmprep.training import checkpoints, failures
 from lmprep.training.checkpoints import Checkpoint
+from lmprep.training.clock import Clock
 from lmprep.training.data import Batch, TrainingData, prefetched
+from lmprep.training.devices import precision_name
 from lmprep.training.interruption import StopRequest
 from lmprep.training.metrics import MetricsWriter, Progress
 from lmprep.training.optimizers import (
@@ -33,7 +33,9 @@ from lmprep.training.schedules import Budget, learning_rate
 from lmprep.training.steps import LOSSES, train_step
 
 OnProgress = Callable[[Progress], None]
-Validate = Callable[[Bert], dict[str, float]]
+# Scores a model; calls the function before each batch.
+Validate = Callable[[Bert, Callable[[], None]], dict[str, float]]
+_log = logging.getLogger("lmprep")
 
 
 @dataclass
@@ -43,12 +45,10 @@ class Counters:
     Args:
         step: updates done.
         tokens: seen, padding not counted.
-        seconds: of training before this sitting.
     """
 
     step: int = 0
     tokens: int = 0
-    seconds: float = 0.0
 
 
 class Trainer:
@@ -70,65 +70,80 @@ class Trainer:
         settings: PretrainSettings,
         *,
         precision: torch.dtype,
-        fingerprint: str = "",
+        fingerprint: str,
         validate: Validate | None = None,
         on_progress: OnProgress = lambda _: None,
     ) -> None:
-        self.model, self.counters = model, Counters()
+        self.model, self.counters, self.clock = model, Counters(), Clock()
         self.optimizer = new_optimizer(model, settings)
-        self.validation: dict[str, float] = {}
+        self.finished = False  # is the budget spent?
         self.losses: dict[str, float] = {}
+        self.validation: dict[str, float] = {}
+        self.validation_step = 0
         self._run, self._data, self._settings = run, data, settings
         self._device, self._precision = model.pair_head.weight.device, precision
         self._fingerprint, self._validate, self._on_progress = fingerprint, validate, on_progress
         self._budget = Budget.of(settings)
         self._peak = peak_learning_rate(settings, model.settings)
+        self._lr = self._rate = 0.0
         self._window: list[Tensor] = []  # the losses of each step since the last report
+        self._reported = (0, 0.0)  # tokens and seconds of the last report
         self._saved: int | None = None
-        self._started: float | None = None
 
-    @property
-    def elapsed(self) -> float:
-        """Seconds of training, earlier sittings included."""
-        sitting = 0.0 if self._started is None else time.monotonic() - self._started
-        return self.counters.seconds + sitting
+    def restore(self, checkpoint: Checkpoint, lines: Sequence[dict[str, Any]]) -> None:
+        """Go on from a checkpoint.
 
-    @property
-    def finished(self) -> bool:
-        """Is the budget spent?"""
-        return self._spent() >= 1
-
-    def restore(self, checkpoint: Checkpoint) -> None:
-        """Go on from a checkpoint."""
+        Args:
+            lines: of the metrics up to there; the last validation is taken from them.
+        """
         state = checkpoint.state
         self.model.load_state_dict(checkpoint.model)
         load_optimizer_tensors(self.model, self.optimizer, checkpoint.optimizer)
-        self.counters = Counters(**{k: state[k] for k in ("step", "tokens", "seconds")})
-        self.validation, self.losses = state["validation"], state["losses"]
+        self.counters = Counters(step=state["step"], tokens=state["tokens"])
+        self.clock = Clock(state["seconds"])
+        self._reported = (state["tokens"], state["seconds"])
+        self.losses, self._saved = state["losses"], state["step"]
         self._window = [torch.tensor(losses, device=self._device) for losses in state["window"]]
-        self._saved = state["step"]
+        self.finished = self._spent() >= 1
+        for line in lines:
+            if "validation" in line:
+                self.validation, self.validation_step = line["validation"], line["step"]
+        if state["precision"] != (now := precision_name(self._precision)):
+            _log.warning(
+                "%s: begun in %s, going on in %s: not what an uninterrupted run would give.",
+                self._run, state["precision"], now,
+            )  # fmt: skip
+
+    @property
+    def validation_due(self) -> bool:
+        """Are these the weights of a checkpoint still to be validated?"""
+        validated = self._validate is None or self.validation_step == self.counters.step
+        return not validated and self._due(self._settings.checkpoint_every)
 
     def train(self, metrics: MetricsWriter, stop: StopRequest) -> None:
         """Train until the budget is spent.
 
         Raises:
             Interrupted: a signal asked to stop; a checkpoint is saved.
-            TrainingError: the loss is not a finite number.
+            TrainingError: the loss is not a finite number, or the memory is too small.
         """
-        self._started = self._reported = time.monotonic()
-        self._tokens_reported = self.counters.tokens
+        self.clock.start()
         with closing(prefetched(self._make_batch, self.counters.step)) as batches:
+            # A signal may have kept the last sitting from it.
+            self._validate_if_due(metrics, stop)
             while not self.finished:
                 self._step(next(batches))
-                last = self.finished
-                if last or self.counters.step % self._settings.log_every == 0:
+                if reporting := self._due(self._settings.log_every):
                     self._report(metrics)
-                if last or self.counters.step % self._settings.checkpoint_every == 0:
-                    self._validate_into(metrics)
+                if self._due(self._settings.checkpoint_every):
                     self._save()
-                if stop.kind is not None and not last:
-                    self._save()
-                    raise self._interruption(stop.kind)
+                    self._validate_if_due(metrics, stop)
+                if reporting:
+                    self._on_progress(self._progress())
+                self._heed(stop)
+
+    def _due(self, every: int) -> bool:
+        return self.finished or self.counters.step % every == 0
 
     def _make_batch(self, step: int) -> Batch:
         batch = self._data.batch(step)
@@ -139,52 +154,56 @@ class Trainer:
         self._lr = learning_rate(self._settings, self._peak, middle)
         for group in self.optimizer.param_groups:
             group["lr"] = self._lr
-        batch_there = batch.to(self._device)
         key = DropoutKey(seed=self._settings.seed, step=self.counters.step)
-        losses = train_step(
-            self.model, self.optimizer, batch_there, self._settings, self._precision, key
-        )
+        try:
+            there = batch.to(self._device)
+            losses = train_step(
+                self.model, self.optimizer, there, self._settings, self._precision, key
+            )
+        except torch.OutOfMemoryError:
+            raise failures.out_of_memory(self._run, self._settings.batch_tokens) from None
         self._window.append(losses)
         self.counters.step += 1
         self.counters.tokens += batch.tokens
+        self.finished = self._spent() >= 1
 
     def _spent(self, *, more_steps: float = 0, more_tokens: float = 0) -> float:
         return self._budget.spent(
             steps=self.counters.step + more_steps,
             tokens=self.counters.tokens + more_tokens,
-            seconds=self.elapsed,
+            seconds=self.clock.seconds,
         )
 
     def _report(self, metrics: MetricsWriter) -> None:
         """Write a line over the steps since the last one."""
         self.losses = self._mean_losses()
         self._window = []
-        now, tokens = time.monotonic(), self.counters.tokens
-        rate = (tokens - self._tokens_reported) / max(now - self._reported, 1e-9)
-        self._reported, self._tokens_reported = now, tokens
-        elapsed = self.elapsed
+        tokens, seconds = self.counters.tokens, self.clock.seconds
+        tokens_before, seconds_before = self._reported
+        self._rate = (tokens - tokens_before) / max(seconds - seconds_before, 1e-9)
+        self._reported = (tokens, seconds)
         metrics.write(
             {
-                "step": self.counters.step,
-                "tokens": tokens,
+                **vars(self.counters),
                 **self.losses,
                 "lr": self._lr,
-                "tokens_per_second": rate,
-                "elapsed": elapsed,
+                "tokens_per_second": self._rate,
+                "elapsed": seconds,
             }
         )
-        spent = min(1.0, self._spent())
-        self._on_progress(
-            Progress(
-                step=self.counters.step,
-                fraction=spent,
-                tokens=tokens,
-                loss=self.losses["loss"],
-                tokens_per_second=rate,
-                elapsed=elapsed,
-                seconds_left=elapsed * (1 - spent) / spent,
-                validation=self.validation,
-            )
+
+    def _progress(self) -> Progress:
+        spent, seconds = min(1.0, self._spent()), self.clock.seconds
+        return Progress(
+            step=self.counters.step,
+            fraction=spent,
+            tokens=self.counters.tokens,
+            loss=self.losses["loss"],
+            tokens_per_second=self._rate,
+            elapsed=seconds,
+            seconds_left=seconds * (1 - spent) / spent,
+            validation=self.validation,
+            validation_step=self.validation_step,
         )
 
     def _mean_losses(self) -> dict[str, float]:
@@ -193,49 +212,55 @@ class Trainer:
         losses = dict(zip(LOSSES, means, strict=True))
         if not self._data.has_pairs:
             del losses["pair_loss"]
-        if not all(math.isfinite(value) for value in losses.values()):
-            raise self._diverged(losses["loss"])
+        self._check_finite(losses)
         return losses
 
-    def _diverged(self, loss: float) -> TrainingError:
-        good = "there is no checkpoint before it"
-        if self._saved is not None:
-            good = f"the last good checkpoint is {checkpoints.folder_of(self._run, self._saved)}"
-        return TrainingError(
-            f"the loss is {loss} before step {self.counters.step}; {good}",
-            path=self._run,
-            fix="Begin a new run with a lower --lr",
-        )
-
-    def _validate_into(self, metrics: MetricsWriter) -> None:
-        if self._validate is not None:
-            self.validation = self._validate(self.model)
-            metrics.write({"step": self.counters.step, "validation": self.validation})
+    def _validate_if_due(self, metrics: MetricsWriter, stop: StopRequest) -> None:
+        """Validate once a checkpoint is saved: so a signal can stop that without losing steps."""
+        if self._validate is None or not self.validation_due:
+            return
+        with self.clock.paused():
+            figures = self._validate(self.model, lambda: self._heed(stop))
+        self._check_finite(figures, "validation's ")
+        self.validation, self.validation_step = figures, self.counters.step
+        metrics.write({"step": self.counters.step, "validation": figures})
 
     def _save(self) -> None:
         if self._saved == self.counters.step:
             return
         if self._window:
             self._mean_losses()  # never save weights that an infinite gradient has spoilt
+        with self.clock.paused():
+            tensors = optimizer_tensors(self.model, self.optimizer)
+            model: dict[str, Tensor] = dict(self.model.named_parameters())
+            checkpoint = Checkpoint(model=model, optimizer=tensors, state=self._state())
+            checkpoints.save(self._run, checkpoint)
+        self._saved = self.counters.step
+
+    def _state(self) -> dict[str, Any]:
         epoch, row = self._data.position(self.counters.step)
-        state: dict[str, Any] = {
+        return {
             **vars(self.counters),
-            "seconds": self.elapsed,
+            "seconds": self.clock.seconds,
             "epoch": epoch,
             "row": row,
             "losses": self.losses,
             "window": [losses.tolist() for losses in self._window],
-            "validation": self.validation,
+            "device": self._device.type,
+            "precision": precision_name(self._precision),
             "fingerprint": self._fingerprint,
         }
-        tensors = optimizer_tensors(self.model, self.optimizer)
-        model: dict[str, Tensor] = dict(self.model.named_parameters())
-        checkpoints.save(self._run, Checkpoint(model=model, optimizer=tensors, state=state))
-        self._saved = self.counters.step
 
-    def _interruption(self, kind: type[Interrupted]) -> Interrupted:
-        datasets = " ".join(shlex.quote(str(dataset.folder)) for dataset in self._data.datasets)
-        return kind(
-            f"{kind.__name__} after step {self.counters.step}; everything is saved",
-            fix=f"Go on with: lmprep pretrain {datasets} -o {shlex.quote(str(self._run))} --resume",
-        )
+    def _heed(self, stop: StopRequest) -> None:
+        """Save and leave if a signal asked for it."""
+        if stop.kind is None:
+            return
+        self._save()
+        datasets = [dataset.folder for dataset in self._data.datasets]
+        raise failures.stopped(stop.kind, self._run, self.counters.step, datasets)
+
+    def _check_finite(self, numbers: Mapping[str, float], prefix: str = "") -> None:
+        for name, value in numbers.items():
+            if not math.isfinite(value):
+                step = self.counters.step
+                raise failures.diverged(self._run, step, self._saved, prefix + name, value)

@@ -4,12 +4,14 @@
      "grad_norm": 1.3, "tokens_per_second": 11200.0, "elapsed": 43.9}
 
 Losses and the gradient norm are means over the steps since the last line, tokens do not count
-padding, elapsed is in seconds over all sittings. A validation is a line {"step", "validation"}.
+padding, elapsed is in seconds of training over all sittings, without validations and checkpoints. A
+validation is a line {"step", "validation"}.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from typing import Any
 from lmprep.files import atomic_file
 
 METRICS = "metrics.jsonl"
+_log = logging.getLogger("lmprep")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +35,7 @@ class Progress:
         elapsed: seconds of training so far, earlier sittings included.
         seconds_left: at this pace.
         validation: the last validation's numbers, empty before the first.
+        validation_step: after which it was made, 0 before the first.
     """
 
     step: int
@@ -42,6 +46,7 @@ class Progress:
     elapsed: float
     seconds_left: float
     validation: dict[str, float]
+    validation_step: int
 
 
 class MetricsWriter:
@@ -49,20 +54,18 @@ class MetricsWriter:
 
     Args:
         run: the run folder.
-        step: the step training goes on from: lines beyond it, which will be written again, go.
+        step: the step training goes on from.
     """
 
     def __init__(self, run: Path, step: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        path = run / METRICS
-        cut_metrics(path, step)
-        self._file = path.open("a")
+        self._file = (run / METRICS).open("a", encoding="utf-8")
         self._board = SummaryWriter(str(run / "tensorboard"), purge_step=step + 1)
 
     def write(self, line: dict[str, Any]) -> None:
         """Add a line; numbers in it, and in records in it, go to TensorBoard."""
-        self._file.write(json.dumps(line) + "\n")
+        self._file.write(_written(line))
         self._file.flush()
         for name, value in _scalars(line).items():
             self._board.add_scalar(name, value, line["step"])
@@ -73,19 +76,39 @@ class MetricsWriter:
         self._board.close()
 
 
-def cut_metrics(path: Path, step: int) -> None:
-    """Keep the lines up to `step`; a last line cut short by a crash goes too."""
-    if not path.exists():
-        return
-    lines = path.read_bytes().splitlines(keepends=True)
-    kept = [line for line in lines if line.endswith(b"\n") and json.loads(line)["step"] <= step]
-    with atomic_file(path) as file:
-        file.write(b"".join(kept))
-
-
 def read_metrics(run: Path) -> list[dict[str, Any]]:
-    """All lines of a run."""
-    return [json.loads(line) for line in (run / METRICS).read_text().splitlines()]
+    """All lines of a run.
+
+    A last line cut short by a crash is left out, and damaged ones are, with a warning.
+    """
+    path = run / METRICS
+    written = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+    parsed = [_parsed(line) for line in written if line.endswith(b"\n")]
+    if damaged := parsed.count(None):
+        _log.warning("%s: %d damaged line(s) left out.", path, damaged)
+    return [line for line in parsed if line is not None]
+
+
+def cut_metrics(run: Path, step: int) -> list[dict[str, Any]]:
+    """Keep the intact lines up to `step` and return them; later ones will be written again."""
+    kept = [line for line in read_metrics(run) if line["step"] <= step]
+    with atomic_file(run / METRICS) as file:
+        file.write("".join(map(_written, kept)).encode())
+    return kept
+
+
+def _written(line: dict[str, Any]) -> str:
+    return json.dumps(line, allow_nan=False) + "\n"
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """A line of ours, else None."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    ours = isinstance(found, dict) and isinstance(found.get("step"), int)
+    return found if ours else None
 
 
 def _scalars(line: dict[str, Any], prefix: str = "") -> dict[str, float]:

@@ -44,5 +44,7 @@ def load_optimizer_tensors(
 ) -> None:
     """The way back from `optimizer_tensors`."""
     for name, parameter in model.named_parameters():
+        if f"{name}.step" not in tensors:
+            continue  # it never had a gradient: the pair head's, without pairs
         state = {part: tensors[f"{name}.{part}"] for part in ("step", "exp_avg", "exp_avg_sq")}
         optimizer.state[parameter] = {k: v.to(parameter.device) for k, v in state.items()}

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from lmprep.errors import CheckpointError, UsageError
+from lmprep.errors import CheckpointError
 from lmprep.keyed_random import key_for
 from lmprep.models.bert import Bert, new_bert
 from lmprep.models.settings import ModelSettings, model_settings
 from lmprep.settings import PretrainSettings
 from lmprep.shards.reader import Dataset
 from lmprep.training import checkpoints, run_folder
-from lmprep.training.data import TrainingData, sequence_length
+from lmprep.training.data import TrainingData
 from lmprep.training.devices import choose_device, choose_precision, keep_freed_memory
+from lmprep.training.fit import check_length
 from lmprep.training.interruption import StopRequest
-from lmprep.training.loop import OnProgress, Trainer
-from lmprep.training.metrics import MetricsWriter
+from lmprep.training.loop import OnProgress, Trainer, Validate
+from lmprep.training.metrics import MetricsWriter, cut_metrics
 from lmprep.training.validation import score
 
 
@@ -33,6 +35,7 @@ class Result:
         seconds: of training, all sittings together.
         losses: of the last report: loss, mlm_loss, pair_loss, grad_norm.
         validation: numbers of the last validation; empty without one.
+        validation_step: after which it was made; 0 without one.
         already_finished: the run was complete, and nothing was done.
     """
 
@@ -42,6 +45,7 @@ class Result:
     seconds: float
     losses: dict[str, float]
     validation: dict[str, float]
+    validation_step: int
     already_finished: bool
 
 
@@ -56,9 +60,16 @@ class Setup:
 
 
 def prepare(
-    datasets: Sequence[Path], settings: PretrainSettings, validation: Path | None = None
+    datasets: Sequence[Path],
+    settings: PretrainSettings,
+    validation: Path | None = None,
+    continued: Path | None = None,
 ) -> Setup:
     """Check that datasets and settings go together, before any work.
+
+    Args:
+        validation: held-out dataset; by default that of the run that is continued.
+        continued: the run folder, if one is continued.
 
     Raises:
         UsageError: they do not.
@@ -70,22 +81,26 @@ def prepare(
         seed=settings.seed,
         static=settings.static,
     )
-    changes = {}
-    if settings.dropout is not None:
-        changes = {"dropout": settings.dropout, "attention_dropout": settings.dropout}
-    model = model_settings(settings.model, vocabulary_size=data.vocabulary.size, **changes)
+    model = _model(settings, data.vocabulary.size, continued)
+    if validation is None and continued is not None:
+        validation = run_folder.recorded_validation(continued)
     held_out = None if validation is None else Dataset(validation)
     if held_out is not None:
         data.check_fits(held_out)
     for dataset in [*data.datasets, *([held_out] if held_out else [])]:
-        if (length := sequence_length(dataset.manifest)) > model.max_length:
-            raise UsageError(
-                f"sequences of {length} tokens do not fit model {settings.model}, which has "
-                f"{model.max_length} positions",
-                path=dataset.folder,
-                fix="Build shorter sequences, or give a model file with a larger max_length",
-            )
+        check_length(dataset, model)
     return Setup(settings=settings, model=model, data=data, validation=held_out)
+
+
+def _model(
+    settings: PretrainSettings, vocabulary_size: int, continued: Path | None
+) -> ModelSettings:
+    changes: dict[str, Any] = {}
+    if settings.dropout is not None:
+        changes = {"dropout": settings.dropout, "attention_dropout": settings.dropout}
+    if continued is not None and (recorded := run_folder.recorded_model(continued, settings.model)):
+        return replace(recorded, **changes)
+    return model_settings(settings.model, vocabulary_size=vocabulary_size, **changes)
 
 
 def pretrain(
@@ -103,7 +118,8 @@ def pretrain(
         datasets: of one tokenizer, objective and kind of pairs.
         run: must not exist, unless `resume` continues it; then the settings must be the same
             (`run_folder.settings_for` completes them).
-        validation: held-out dataset that is scored at every checkpoint.
+        validation: held-out dataset that is scored at every checkpoint; a run that is continued
+            has its own, unless another is given.
         on_progress: called whenever a line of metrics is written.
 
     Raises:
@@ -112,37 +128,48 @@ def pretrain(
         CheckpointError: the run cannot be continued.
         TrainingError: the loss became infinite or not a number.
     """
-    setup = prepare(datasets, settings, validation)
+    continued = run if resume and run.exists() else None
+    setup = prepare(datasets, settings, validation, continued)
     device = choose_device(settings.device)
-    description = run_folder.describe_run(settings, setup.model, setup.data)
-    fingerprint = run_folder.fingerprint(description)
-    if resume and run.exists():
+    held_out = setup.validation.folder if setup.validation else None
+    description = run_folder.describe_run(settings, setup.model, setup.data, held_out)
+    if continued:
         run_folder.check_same(run, description)
     else:
         run_folder.create(run, description, setup.data)
+    with run_folder.locked(run):
+        run_folder.count_tokens(run, setup.data, settings.seed)
+        return _sit(setup, run, device, run_folder.fingerprint(description), on_progress)
+
+
+def _sit(
+    setup: Setup, run: Path, device: torch.device, fingerprint: str, on_progress: OnProgress
+) -> Result:
+    """Train in a run folder until the budget is spent."""
     keep_freed_memory()
-    precision = choose_precision(settings.precision, device)
+    precision = choose_precision(setup.settings.precision, device)
     trainer = Trainer(
         run,
         _new_model(setup).to(device),
         setup.data,
-        settings,
+        setup.settings,
         precision=precision,
         fingerprint=fingerprint,
         validate=_validator(setup.validation, precision),
         on_progress=on_progress,
     )
     _restore(trainer, run, fingerprint)
-    already_finished = trainer.finished
+    already_finished = trainer.finished and not trainer.validation_due
     if not already_finished:
         _train(trainer, run)
     return Result(
         run=run,
         step=trainer.counters.step,
         tokens=trainer.counters.tokens,
-        seconds=trainer.elapsed,
+        seconds=trainer.clock.seconds,
         losses=trainer.losses,
         validation=trainer.validation,
+        validation_step=trainer.validation_step,
         already_finished=already_finished,
     )
 
@@ -151,19 +178,20 @@ def _new_model(setup: Setup) -> Bert:
     return new_bert(setup.model, int(key_for(setup.settings.seed, "weights")))
 
 
-def _validator(
-    dataset: Dataset | None, precision: torch.dtype
-) -> Callable[[Bert], dict[str, float]] | None:
+def _validator(dataset: Dataset | None, precision: torch.dtype) -> Validate | None:
     if dataset is None:
         return None
-    return lambda model: score(model, dataset, precision).means()
+    return lambda model, before_batch: score(
+        model, dataset, precision, before_batch=before_batch
+    ).means()
 
 
 def _restore(trainer: Trainer, run: Path, fingerprint: str) -> None:
-    """Go on from the newest intact checkpoint, if there is one."""
+    """Go on from the newest intact checkpoint, if there is one; what came after it goes."""
     checkpoints.clear_temporaries(run)
     checkpoint = checkpoints.load_newest(run)
     if checkpoint is None:
+        cut_metrics(run, 0)
         return
     if checkpoint.state["fingerprint"] != fingerprint:
         raise CheckpointError(
@@ -172,7 +200,9 @@ def _restore(trainer: Trainer, run: Path, fingerprint: str) -> None:
             path=run,
             fix="Put recipe.toml back as it was, or begin a new run",
         )
-    trainer.restore(checkpoint)
+    step = checkpoint.state["step"]
+    checkpoints.discard_after(run, step)
+    trainer.restore(checkpoint, cut_metrics(run, step))
 
 
 def _train(trainer: Trainer, run: Path) -> None:

@@ -5,34 +5,41 @@ RUN/config.json     model, vocabulary and versions, for programs
 RUN/tokenizer/      the tokenizer of the datasets
 RUN/unigram.npy     token counts of the training rows
 RUN/metrics.jsonl   RUN/tensorboard/   RUN/checkpoints/      as training goes on
+RUN/.lock           held by the process that trains here
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from lmprep import __version__
 from lmprep.errors import CheckpointError, UsageError
-from lmprep.files import json_sha256, sync_folder, write_json
+from lmprep.files import json_sha256, sync_folder, sync_tree, write_json
 from lmprep.models.settings import ModelSettings
 from lmprep.settings import BUDGETS, PretrainSettings, settings_from
+from lmprep.training import unigram
 from lmprep.training.data import TrainingData
-from lmprep.training.unigram import count_unigrams, save_unigrams
+from lmprep.training.fit import traits
 
-RECIPE, CONFIG, TOKENIZER = "recipe.toml", "config.json", "tokenizer"
+RECIPE, CONFIG, TOKENIZER, LOCK = "recipe.toml", "config.json", "tokenizer", ".lock"
+# Settings that may change from sitting to sitting. Of the model its shape decides, not its name.
+_UNDECISIVE = ("model", "device", "checkpoint_every", "log_every")
 
 
 def describe_run(
-    settings: PretrainSettings, model: ModelSettings, data: TrainingData
+    settings: PretrainSettings, model: ModelSettings, data: TrainingData, validation: Path | None
 ) -> dict[str, Any]:
-    """Everything that decides a run, as the tables of its recipe."""
+    """Everything a run is continued from, as the tables of its recipe."""
+    held_out = {} if validation is None else {"validation": {"folder": str(validation.absolute())}}
     return {
         "pretrain": _without_none(settings.as_dict()),
         "model": model.as_dict(),
@@ -40,13 +47,20 @@ def describe_run(
             {"folder": str(dataset.folder), "sha256": dataset.manifest["manifest_sha256"]}
             for dataset in data.datasets
         ],
+        **held_out,
     }
 
 
 def fingerprint(description: Mapping[str, Any]) -> str:
-    """SHA-256 over what decides a run; where the datasets lie does not."""
-    datasets = [dataset["sha256"] for dataset in description["datasets"]]
-    return json_sha256({**description, "datasets": datasets})
+    """SHA-256 over what decides a run."""
+    return json_sha256(_decisive(description))
+
+
+def _decisive(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides a run, as `table.name`; where the datasets lie does not."""
+    flat = {f"pretrain.{k}": v for k, v in tables["pretrain"].items() if k not in _UNDECISIVE}
+    flat |= {f"model.{k}": v for k, v in tables["model"].items()}
+    return flat | {f"datasets.{i}.sha256": d["sha256"] for i, d in enumerate(tables["datasets"], 1)}
 
 
 def create(run: Path, description: Mapping[str, Any], data: TrainingData) -> None:
@@ -62,15 +76,39 @@ def create(run: Path, description: Mapping[str, Any], data: TrainingData) -> Non
     temporary.mkdir()
     try:
         first = data.datasets[0]
-        (temporary / RECIPE).write_text(to_toml(description))
+        (temporary / RECIPE).write_text(to_toml(description), encoding="utf-8")
         write_json(temporary / CONFIG, _config(description, data))
         shutil.copytree(first.folder / "tokenizer", temporary / TOKENIZER)
-        save_unigrams(temporary, count_unigrams(data.datasets, description["pretrain"]["seed"]))
+        count_tokens(temporary, data, description["pretrain"]["seed"])
+        sync_tree(temporary)
         temporary.rename(run)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     sync_folder(run.parent)
+
+
+def count_tokens(run: Path, data: TrainingData, seed: int) -> None:
+    """Write the token counts of the training rows, unless they are there."""
+    if not (run / unigram.FILE).exists():
+        unigram.save_unigrams(run, unigram.count_unigrams(data.datasets, seed))
+
+
+@contextmanager
+def locked(run: Path) -> Iterator[None]:
+    """Keep other trainings out of a run folder; the system unlocks it if this process dies.
+
+    Raises:
+        UsageError: another one is at work.
+    """
+    with (run / LOCK).open("w", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                "another training is running here", path=run, fix="Wait for it, or stop it"
+            ) from None
+        yield
 
 
 def refuse_existing(run: Path) -> None:
@@ -86,9 +124,7 @@ def _config(description: Mapping[str, Any], data: TrainingData) -> dict[str, Any
         "lmprep": __version__,
         "model": description["model"],
         "vocabulary": asdict(first.vocabulary),
-        "tokenizer_sha256": first.manifest["tokenizer_sha256"],
-        "objective": first.manifest["objective"],
-        "pairs": first.manifest["settings"]["sequences"]["pairs"],
+        **traits(first.manifest),
         "length": data.length,
     }
 
@@ -100,28 +136,57 @@ def read_config(run: Path) -> dict[str, Any]:
         UsageError: this is not a run folder.
         CheckpointError: the file is damaged.
     """
+    _require_run(run)
     path = run / CONFIG
-    if not path.is_file() or not (run / RECIPE).is_file():
-        raise UsageError(
-            "this is not a run folder", path=run, fix="Give the RUN folder of `lmprep pretrain`"
-        )
     try:
         return dict(json.loads(path.read_bytes()))
     except ValueError as error:
         raise CheckpointError(f"not valid JSON ({error})", path=path) from None
 
 
-def read_recipe(run: Path) -> dict[str, Any]:
-    """recipe.toml of a run folder."""
-    path = run / RECIPE
-    if not path.is_file():
+def _require_run(run: Path) -> None:
+    if not all((run / name).is_file() for name in (RECIPE, CONFIG)):
         raise UsageError(
             "this is not a run folder", path=run, fix="Give the RUN folder of `lmprep pretrain`"
         )
+
+
+def read_recipe(run: Path) -> dict[str, Any]:
+    """recipe.toml of a run folder.
+
+    Raises:
+        UsageError: this is not a run folder.
+        CheckpointError: the file is damaged.
+    """
+    _require_run(run)
+    path = run / RECIPE
     try:
-        return tomllib.loads(path.read_text())
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise CheckpointError(f"not valid TOML ({error})", path=path) from None
+    if missing := {"pretrain", "model", "datasets"} - set(tables):
+        raise CheckpointError(f"the table {min(missing)} is missing", path=path)
+    return tables
+
+
+def recorded_model(run: Path, name: str) -> ModelSettings | None:
+    """The shape a run was begun with, if the same name or file is given for it again.
+
+    So a model file is read once only, and need not lie there any more.
+    """
+    recipe = read_recipe(run)
+    if recipe["pretrain"].get("model") != name:
+        return None
+    try:
+        return settings_from(ModelSettings, recipe["model"])
+    except ValueError as error:
+        raise CheckpointError(f"table model: {error}", path=run / RECIPE) from None
+
+
+def recorded_validation(run: Path) -> Path | None:
+    """The held-out dataset a run was begun with."""
+    folder = read_recipe(run).get("validation", {}).get("folder")
+    return None if folder is None else Path(folder)
 
 
 def settings_for(run: Path, given: Mapping[str, Any], *, resume: bool) -> PretrainSettings:
@@ -139,22 +204,15 @@ def settings_for(run: Path, given: Mapping[str, Any], *, resume: bool) -> Pretra
 
 def check_same(run: Path, description: Mapping[str, Any]) -> None:
     """Raise `UsageError` naming the first setting in which a run differs from `description`."""
-    there, here = _flat(read_recipe(run)), _flat(description)
+    there, here = _decisive(read_recipe(run)), _decisive(description)
     for name in [*there, *(name for name in here if name not in there)]:
-        if name.endswith(".folder") or there.get(name) == here.get(name):
-            continue
-        raise UsageError(
-            f"the run was begun with other settings: {name} is {there.get(name)} there "
-            f"and {here.get(name)} here",
-            path=run,
-            fix="Leave the flag out, or begin a new run with another -o",
-        )
-
-
-def _flat(tables: Mapping[str, Any]) -> dict[str, Any]:
-    datasets = {f"datasets.{i}": entry for i, entry in enumerate(tables["datasets"], 1)}
-    records = {**{k: v for k, v in tables.items() if k != "datasets"}, **datasets}
-    return {f"{k}.{name}": value for k, record in records.items() for name, value in record.items()}
+        if there.get(name) != here.get(name):
+            raise UsageError(
+                f"the run was begun with other settings: {name} is {there.get(name)} there "
+                f"and {here.get(name)} here",
+                path=run,
+                fix="Leave the flag out, or begin a new run with another -o",
+            )
 
 
 def to_toml(tables: Mapping[str, Any]) -> str:

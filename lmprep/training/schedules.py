@@ -37,8 +37,9 @@ def learning_rate(settings: PretrainSettings, peak: float, progress: float) -> f
     """The learning rate at a progress from 0 to 1.
 
     Rises linearly from 0 to `peak` during the warmup; then stays (`constant`) or falls linearly to
-    0 at the end (`linear`). The loop asks for the middle of a step, so neither the first nor the
-    last one is wasted on a rate of 0.
+    0 at the end (`linear`). With a budget of steps or tokens the loop asks for the middle of a
+    step, so that neither the first nor the last one is wasted on a rate of 0; with one of time,
+    where a step's length is not known beforehand, for its beginning.
     """
     warmup = float(settings.warmup)
     if progress < warmup:

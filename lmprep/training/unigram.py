@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lmprep.errors import CheckpointError
+from lmprep.files import atomic_file
 from lmprep.keyed_random import key_for, permutation
 from lmprep.objectives import OBJECTIVES
 from lmprep.shards.reader import Dataset
@@ -40,10 +42,23 @@ def count_unigrams(
 
 def save_unigrams(run: Path, counts: NDArray[np.int64]) -> None:
     """Write the counts into a run folder."""
-    np.save(run / FILE, counts, allow_pickle=False)
+    with atomic_file(run / FILE) as file:
+        np.save(file, counts, allow_pickle=False)
 
 
 def load_unigrams(run: Path) -> NDArray[np.int64]:
-    """Read them back."""
-    counts: NDArray[np.int64] = np.load(run / FILE, allow_pickle=False)
+    """Read them back.
+
+    Raises:
+        CheckpointError: the file is missing or damaged.
+    """
+    path = run / FILE
+    try:
+        counts: NDArray[np.int64] = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        raise CheckpointError(
+            "the token counts are not readable",
+            path=path,
+            fix="Remove the file and count anew with lmprep pretrain --resume",
+        ) from None
     return counts

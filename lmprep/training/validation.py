@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +13,8 @@ from numpy.typing import NDArray
 
 from lmprep.errors import DatasetError
 from lmprep.models.bert import Bert
-from lmprep.training.data import Batch, Rows, make_batch, prefetched, sequence_length
+from lmprep.training.data import Batch, Rows, make_batch, prefetched
+from lmprep.training.fit import sequence_length
 from lmprep.training.steps import forward
 
 # Tokens in a batch: large enough to keep two cores busy, small enough for 300 MB of logits.
@@ -53,8 +56,17 @@ class Scores:
 
 
 @torch.no_grad()
-def score(model: Bert, dataset: Rows, precision: torch.dtype) -> Scores:
+def score(
+    model: Bert,
+    dataset: Rows,
+    precision: torch.dtype,
+    *,
+    before_batch: Callable[[], None] = lambda: None,
+) -> Scores:
     """Score every row with its stored masks, nothing dropped; the rows in their order.
+
+    Args:
+        before_batch: called before each batch; what it raises ends the scoring.
 
     Raises:
         DatasetError: there are none.
@@ -73,11 +85,13 @@ def score(model: Bert, dataset: Rows, precision: torch.dtype) -> Scores:
     sums = torch.zeros(4, dtype=torch.float64, device=device)
     labels = np.zeros(dataset.vocabulary.size, np.int64)
     pairs = np.zeros(2, np.int64)
-    for batch in prefetched(make, 0, -(-len(dataset) // rows_a_batch)):
-        labels += np.bincount(batch.labels_M.numpy(), minlength=len(labels))
-        if batch.pairs_B is not None:
-            pairs += np.bincount(batch.pairs_B.numpy(), minlength=2)
-        sums += _sums(model, batch.to(device), precision)
+    with closing(prefetched(make, 0, -(-len(dataset) // rows_a_batch))) as batches:
+        for batch in batches:
+            before_batch()
+            labels += np.bincount(batch.labels_M.numpy(), minlength=len(labels))
+            if batch.pairs_B is not None:
+                pairs += np.bincount(batch.pairs_B.numpy(), minlength=2)
+            sums += _sums(model, batch.to(device), precision)
     mlm_loss, mlm_correct, pair_loss, pair_correct = sums.tolist()
     return Scores(
         rows=len(dataset),

@@ -5,7 +5,7 @@ from functools import cache
 
 import numpy as np
 
-from lmprep.batches import Tokens
+from lmprep.batches import DOCUMENT_SHIFT, Tokens
 from lmprep.checks.verify import verify
 from lmprep.keyed_random import key_for, sub_keys
 from lmprep.objectives import mlm
@@ -19,12 +19,13 @@ from lmprep.vocabulary import Vocabulary
 SIZE, LENGTH = 3000, 48
 PAD, UNK, CLS, SEP, MASK = range(5)
 SOURCES = 2
+MASKING = MlmSettings()
 
 
-def vocabulary_of(family="bert"):
+def vocabulary_of(family="bert", size=SIZE):
     return Vocabulary(
         family=family,
-        size=SIZE,
+        size=size,
         special=(0, 1, 2, 3, 4),
         pad=PAD,
         unk=UNK,
@@ -35,25 +36,29 @@ def vocabulary_of(family="bert"):
 
 
 @cache
-def columns_of(kind, source, copy=0, family="bert", seed=0):
-    """Columns of one partition; `kind` is nsp, sop, document or packed."""
+def columns_of(kind, source, copy=0, family="bert", seed=0, size=SIZE, masking=MASKING):
+    """Columns of one partition; `kind` is nsp, sop, document or packed.
+
+    The text of a small vocabulary is mostly its first tokens.
+    """
     rng = np.random.default_rng(source)
     sentences = rng.integers(1, 9, 500)
     lengths = rng.integers(0, 12, sentences.sum())
     total = int(lengths.sum())
-    ids = rng.integers(5, SIZE, total).astype(np.int32)
+    evenness = 1 if size == SIZE else 3
+    ids = (5 + (size - 5) * rng.random(total) ** evenness).astype(np.int32)
     ids[rng.random(total) < 0.02] = UNK
     tokens = Tokens(
         ids=ids,
         word_start=np.ones(total, np.bool_),
         sentence_offsets=offsets_of(lengths),
         document_offsets=offsets_of(sentences),
-        numbers=(source << 40) + np.arange(len(sentences)),
+        numbers=(source << DOCUMENT_SHIFT) + np.arange(len(sentences)),
     )
-    vocabulary, key = vocabulary_of(family), key_for(seed, "train", source=source)
+    vocabulary, key = vocabulary_of(family, size), key_for(seed, "train", source=source)
     sequences, _ = make_sequences(tokens, sequence_settings(kind), vocabulary, key)
     keys = sub_keys(key_for(seed, "corrupt", source=source, copy=copy), np.arange(len(sequences)))
-    return mlm.corrupt(sequences, MlmSettings(), vocabulary, keys) | sequences.provenance()
+    return mlm.corrupt(sequences, masking, vocabulary, keys) | sequences.provenance()
 
 
 def sequence_settings(kind):
@@ -70,7 +75,18 @@ def copied(columns):
     }
 
 
-def dataset(folder, kind="nsp", *, copies=1, family="bert", seed=0, plant=None, papers=None):
+def dataset(
+    folder,
+    kind="nsp",
+    *,
+    copies=1,
+    family="bert",
+    seed=0,
+    size=SIZE,
+    masking=MASKING,
+    plant=None,
+    papers=None,
+):
     """Write a dataset of two shards a copy.
 
     Args:
@@ -82,18 +98,18 @@ def dataset(folder, kind="nsp", *, copies=1, family="bert", seed=0, plant=None, 
     shards = []
     for source in range(SOURCES):
         for copy in range(copies):
-            columns = copied(columns_of(kind, source, copy, family, seed))
+            columns = copied(columns_of(kind, source, copy, family, seed, size, masking))
             if plant and source == SOURCES - 1:
                 columns = plant(columns) or columns
-            shards.append(written(folder, shard_name(source, 0, copy), columns))
+            shards.append(written(folder, shard_name(source, 0, copy), columns, size))
     content = {
         "objective": "mlm",
         "settings": {
-            "objective_settings": MlmSettings().as_dict(),
+            "objective_settings": masking.as_dict(),
             "sequences": sequence_settings(kind).as_dict(),
             "copies": copies,
         },
-        "vocabulary": asdict(vocabulary_of(family)),
+        "vocabulary": asdict(vocabulary_of(family, size)),
         "fingerprint": "0" * 64,
         "drops": {},
         "shards": shards,
@@ -104,8 +120,8 @@ def dataset(folder, kind="nsp", *, copies=1, family="bert", seed=0, plant=None, 
     return folder
 
 
-def written(folder, name, columns):
-    entry = write_shard(folder, name, columns, vocabulary_size=SIZE, length=LENGTH)
+def written(folder, name, columns, size=SIZE):
+    entry = write_shard(folder, name, columns, vocabulary_size=size, length=LENGTH)
     assert {len(column) for column in columns.values()} == {entry["rows"]}
     tokens, scored = len(columns["input_ids"].values), len(columns["masked_labels"].values)
     return entry | {"tokens": tokens, "scored_tokens": scored, "text_bytes": 0, "words": 0}

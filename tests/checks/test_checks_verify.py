@@ -1,6 +1,8 @@
 """Every check sees the fault it is for, and clean data passes."""
 
 import json
+import math
+from fractions import Fraction
 
 import numpy as np
 import pyarrow as pa
@@ -19,13 +21,15 @@ from planted import (
     failed,
 )
 
-from lmprep.batches import take_rows
+from lmprep.batches import DOCUMENT_SHIFT, take_rows
 from lmprep.checks.verify import verify
 from lmprep.files import canonical_json
 from lmprep.ragged import Ragged, offsets_of
+from lmprep.settings import MlmSettings
 from lmprep.shards import writer
 
 END_OF_STREAM = 8  # bytes
+HALF = MlmSettings(mask_rate=Fraction(1, 2))
 SECOND_SHARD = "data-00001-00000-00.arrow"
 
 
@@ -64,6 +68,28 @@ def test_clean_data_passes_every_check(tmp_path, kind, family):
 def test_clean_data_passes_with_any_seed(tmp_path):
     for seed in range(1, 9):
         assert failed(dataset(tmp_path / str(seed), "sop", seed=seed)) == set()
+
+
+def test_clean_data_of_a_tiny_vocabulary_passes(tmp_path):
+    """One random token in 15 is the original, and a frequent one seldom comes as replacement."""
+    folder = dataset(tmp_path / "out", "document", copies=6, size=20, masking=HALF)
+    checks = verify(folder)
+
+    assert [check for check in checks if not check.passed] == []
+    assert not any("too few" in check.detail for check in checks)
+
+
+def test_chosen_positions_scatter_as_much_as_the_test_takes_them_to(tmp_path):
+    """Where 90 % of a row are chosen, counts scatter a tenth as much as independent draws."""
+    masking = MlmSettings(mask_rate=Fraction(9, 10))
+    statistics = []
+    for seed in range(24):
+        checks = verify(dataset(tmp_path / str(seed), "document", seed=seed, masking=masking))
+        (check,) = [check for check in checks if check.name == "positions uniform"]
+        statistics.append(float(check.detail.split()[1].rstrip(",")))
+
+    # Chi-square of 9 degrees of freedom: mean 9, variance 18; within five standard errors.
+    assert abs(np.mean(statistics) - 9) < 5 * math.sqrt(18 / 24)
 
 
 def test_small_data_passes_and_says_where_it_is_too_small(tmp_path):
@@ -129,7 +155,9 @@ def test_a_flipped_bit_breaks_the_hash(tmp_path):
     folder = dataset(tmp_path / "out", "document")
     path = folder / SECOND_SHARD
     content = bytearray(path.read_bytes())
-    place = content.rfind((1 << 40).to_bytes(8, "little"))  # a document number of source 1
+    place = content.rfind(
+        (1 << DOCUMENT_SHIFT).to_bytes(8, "little")
+    )  # a document number of source 1
     content[place] ^= 1
     path.write_bytes(content)
 
@@ -252,6 +280,18 @@ def test_rows_beyond_the_length_are_found(tmp_path):
     assert failed(dataset(tmp_path / "out", papers=shorter)) == {"lengths"}
 
 
+def test_a_row_of_special_tokens_alone_is_found(tmp_path):
+    def two_tokens(columns):
+        """Row 2 becomes [CLS] [SEP], with nothing to predict."""
+        lists = {"input_ids": [CLS, SEP], "masked_positions": [], "masked_labels": []}
+        for name, row in lists.items():
+            rows = [list(values) for values in columns[name]]
+            rows[2] = row
+            columns[name] = Ragged.from_rows(rows, np.int32)
+
+    assert plant_in(tmp_path, two_tokens, "document") == {"lengths"}
+
+
 def test_the_first_offending_row_is_named(tmp_path):
     def fault(columns):
         columns["input_ids"].values[place_of(columns, 7, 1)] = SIZE
@@ -312,6 +352,61 @@ def test_document_starts_that_fall_or_point_elsewhere_are_found(tmp_path):
     assert "template" in failed(dataset(tmp_path / "b", "packed", plant=shifted))
 
 
+@pytest.mark.parametrize("start", [0, 1, 2, LENGTH - 1, LENGTH])
+def test_a_document_start_without_room_for_a_document_on_either_side_is_found(tmp_path, start):
+    def planted(columns):
+        starts = columns["document_starts"]
+        rows = [list(row) for row in starts]
+        row = int(np.argmax((starts.lengths == 0) & (columns["input_ids"].lengths == LENGTH)))
+        rows[row] = [start]
+        columns["document_starts"] = Ragged.from_rows(rows, np.int32)
+
+    assert plant_in(tmp_path, planted, "packed") == {"document starts"}
+
+
+def test_two_document_starts_side_by_side_are_found(tmp_path):
+    def planted(columns):
+        starts = columns["document_starts"]
+        row = int(np.argmax(starts.lengths > 0))
+        rows = [list(row) for row in starts]
+        rows[row] = sorted({*rows[row], rows[row][0] + 1})
+        columns["document_starts"] = Ragged.from_rows(rows, np.int32)
+
+    assert plant_in(tmp_path, planted, "packed") == {"document starts"}
+
+
+def test_documents_of_one_token_are_no_fault(tmp_path):
+    def planted(columns):
+        """Row 0 becomes [CLS] a [SEP] b [SEP], with b predicted and kept."""
+        lists = {
+            "input_ids": [CLS, 9, SEP, 8, SEP],
+            "masked_positions": [3],
+            "masked_labels": [8],
+            "document_starts": [3],
+        }
+        for name, row in lists.items():
+            rows = [list(values) for values in columns[name]]
+            rows[0] = row
+            columns[name] = Ragged.from_rows(rows, np.int32)
+
+    assert plant_in(tmp_path, planted, "packed") == set()
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta"])
+def test_segments_of_no_token_are_found(tmp_path, family):
+    gap = {"bert": 0, "roberta": 1}[family]
+
+    def no_first(columns):
+        columns["first_segment_length"][4] = 2
+
+    def no_second(columns):
+        columns["first_segment_length"][4] = columns["input_ids"].lengths[4] - 1 - gap
+
+    for fault in (no_first, no_second):
+        folder = dataset(tmp_path / fault.__name__, family=family, plant=fault)
+        assert failed(folder) == {"segments"}, fault.__name__
+
+
 def test_segment_lengths_must_point_at_the_first_separator(tmp_path):
     def nothing(columns):
         columns["first_segment_length"][4] = 0
@@ -370,12 +465,12 @@ def test_an_unknown_token_may_be_predicted_and_kept(tmp_path):
 @pytest.mark.parametrize("name", ["document", "second_document"])
 def test_documents_are_those_of_the_shards_source(tmp_path, name):
     def fault(columns):
-        columns["document"][columns["next_sentence_label"] == 0] -= 1 << 40
-        columns["second_document"][columns["next_sentence_label"] == 0] -= 1 << 40
+        columns["document"][columns["next_sentence_label"] == 0] -= 1 << DOCUMENT_SHIFT
+        columns["second_document"][columns["next_sentence_label"] == 0] -= 1 << DOCUMENT_SHIFT
 
     def elsewhere(columns):
         row = int(np.argmax(columns["next_sentence_label"] == 1))
-        columns[name][row] += 5 << 40
+        columns[name][row] += 5 << DOCUMENT_SHIFT
 
     assert failed(dataset(tmp_path / "a", plant=fault)) == {"origin"}
     assert failed(dataset(tmp_path / "b", plant=elsewhere)) == {"origin"}

@@ -216,7 +216,13 @@ def test_wrong_usage_exits_with_2(run, arguments, words):
         ("[pretrain]\nmodle = 'bert-tiny'", ("modle", "model")),
         ("[pretrain]\nmodel = 'bert-tiny'", ("exactly one of steps",)),
         ("[vocab]\nsize = 100", ("algorithm is missing",)),
-        ("[build]\nseed = 'x'", ("r.toml",)),
+        ("[build]\nseed = 'x'", ("seed is 'x', not a whole number",)),
+        ("[build]\nvalid = 0", ("valid is 0",)),
+        ("[build]\nlength = 1024", ("length 1024", "512")),
+        ("[pretrain]\nmodel = 'bert-tinny'\nsteps = 1", ("bert-tinny", "bert-tiny")),
+        ("[pretrain]\nmodel = 'bert-tiny'\nsteps = 'many'", ("steps is 'many'",)),
+        ("[pretrain]\nmodel = 'bert-tiny'\nsteps = 1\nstatic = 'no'", ("static is 'no'",)),
+        ("[evaluate]\nx = 1", ("[evaluate]", "x")),
         ("[bild]\nx = 1", ("bild", "build")),
         ("[build]\nlength = 4", ("length 4",)),
         ("[build]\nsentences = 'line'", ("sentences", "[corpus]")),
@@ -232,8 +238,71 @@ def test_a_recipe_with_a_fault_is_refused_before_any_work(run, changes, words):
     tables[name] = changes
     Path("r.toml").write_text("\n".join(tables.values()))
 
-    refused(run("run", "r.toml"), 2, "r.toml", *words)
+    refused(run("run", "r.toml", "--corpus", "x.txt"), 2, *words)
     assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--set", "pretrain"), ("table.key=value",)),
+        (("--set", "pretrian.steps=1"), ("pretrian", "pretrain")),
+        (("--corpus", "-"), ("stdin",)),
+        ((), ("no corpus",)),
+    ],
+)
+def test_flags_that_do_not_fit_a_recipe(run, flags, words):
+    Path("r.toml").write_text(
+        "[vocab]\nalgorithm = 'word'\nsize = 50\n[pretrain]\nmodel = 'bert-tiny'\nsteps = 1\n"
+    )
+
+    refused(run("run", "r.toml", *flags), 2, *words)
+    assert not Path("runs").exists()
+
+
+def test_a_budget_that_is_set_takes_the_place_of_the_recipes(tmp_path):
+    from lmprep.recipe import load_recipe
+
+    path = tmp_path / "r.toml"
+    path.write_text(
+        "corpus = { files = ['a.txt', '/b.txt'] }\nvocab = { algorithm = 'word', size = 50 }\n"
+        "pretrain = { model = 'bert-tiny', steps = 9 }\n"
+    )
+    recipe = load_recipe(path, changes=["pretrain.time=1.5m", "build.length=64"])
+
+    assert (recipe.pretrain.time, recipe.pretrain.steps) == (90, None)
+    assert recipe.build.sequences.length == 64
+    assert recipe.corpus == (str(tmp_path / "a.txt"), "/b.txt")
+    assert load_recipe(path, corpus=["c.txt"]).corpus == ("c.txt",)
+
+
+@pytest.mark.parametrize("command", ["verify", "pretrain", "evaluate"])
+def test_a_dataset_that_is_not_there(run, command):
+    arguments = {
+        "verify": ("verify", "nowhere"),
+        "pretrain": ("pretrain", "nowhere", "-o", "r", "--model", "bert-tiny", "--steps", 1),
+        "evaluate": ("evaluate", "nowhere", "nowhere"),
+    }
+
+    refused(run(*arguments[command]), 2, "nowhere: ")
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--algorithm", "bpe", "--cased"), ("cased",)),
+        (("--algorithm", "bpe", "--sentinels", 7), ("sentinels",)),
+        (("--algorithm", "bpe", "--family", "gpt2"), ("byte-bpe",)),
+    ],
+)
+def test_flags_that_would_do_nothing_are_refused(run, corpus, flags, words):
+    refused(run("vocab", corpus, "-o", "v", "--size", 200, *flags), 2, *words)
+
+
+def test_the_current_folder_as_output_is_refused_in_one_line(run, corpus, tokenizer):
+    Path("mine.txt").write_text("mine")
+
+    refused(run("build", "mlm", corpus, "-t", tokenizer, "-o", "."), 2, "did not write")
 
 
 def test_a_missing_recipe(run):

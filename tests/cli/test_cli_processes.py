@@ -150,7 +150,7 @@ def test_an_interrupted_recipe_goes_on_where_it_stopped(corpus, tmp_path):
         corpus = {{ files = "{os.path.relpath(corpus, tmp_path)}" }}
         vocab = {{ algorithm = "wordpiece", size = 120 }}
         build = {{ length = 48 }}
-        pretrain = {{ model = "bert-tiny", steps = 3000, batch_tokens = 192, log_every = 1 }}
+        pretrain = {{ model = "bert-tiny", steps = 300, batch_tokens = 96, log_every = 1 }}
         """
     )
     process = subprocess.Popen(
@@ -168,4 +168,31 @@ def test_an_interrupted_recipe_goes_on_where_it_stopped(corpus, tmp_path):
     assert process.returncode == 130
     assert len(list((tmp_path / "runs" / "r" / "run" / "checkpoints").glob("step-*"))) == 1
     assert "Traceback" not in err
-    assert err.splitlines()[-1].endswith(".")
+    again = subprocess.run(
+        [*LMPREP, "run", "r.toml"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert again.returncode == 0, again.stderr
+    assert again.stderr.count("already complete") == 2
+    assert "pretrain: 300 steps" in again.stderr
+
+
+def test_without_torch_training_says_what_to_install(lmprep, corpus, tokenizer, tmp_path):
+    missing = "raise ModuleNotFoundError('No module named torch', name='torch')"
+    (tmp_path / "torch.py").write_text(missing)
+    built = lmprep("build", "mlm", corpus, "-t", tokenizer, "-o", "out")
+    trained = lmprep("pretrain", "out", "-o", "run", "--model", "bert-tiny", "--steps", 1)
+
+    assert built.returncode == 0, built.stderr
+    assert trained.returncode == 1
+    assert "Error: torch is not installed. Training needs: pip install 'lmprep[train]'." in (
+        trained.stderr
+    )
+
+
+def test_a_stopped_command_says_what_that_command_needs():
+    from lmprep.cli import _how_to_go_on
+
+    assert "--resume" in _how_to_go_on(["build", "mlm"])
+    assert "--resume" not in _how_to_go_on(["run", "r.toml"])
+    assert "again" in _how_to_go_on(["run", "r.toml"])
+    assert _how_to_go_on(["vocab", "x"]) == "Nothing was written."

@@ -2,56 +2,31 @@
 
 import itertools
 from collections import Counter
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 from hypothesis import strategies as st
 
-from lmprep.batches import Tokens
-from lmprep.ragged import offsets_of
 from lmprep.settings import SequenceSettings
-from lmprep.vocabulary import Vocabulary
+from tests.strategies import BERT, tokens_of
 
-PAD, UNK, CLS, SEP, MASK = range(5)
-BERT = Vocabulary(
-    family="bert",
-    size=100_000,
-    special=(0, 1, 2, 3, 4),
-    pad=PAD,
-    unk=UNK,
-    cls=CLS,
-    sep=SEP,
-    mask=MASK,
-)
-ROBERTA = Vocabulary(
-    family="roberta",
-    size=100_000,
-    special=(0, 1, 2, 3, 4),
-    pad=PAD,
-    unk=UNK,
-    cls=CLS,
-    sep=SEP,
-    mask=MASK,
-)
+CLS, SEP = BERT.cls, BERT.sep
 # A batch as its documents' sentence lengths, empty sentences and documents included.
 shapes = st.lists(st.lists(st.integers(0, 12), max_size=7), max_size=6)
 keys = st.integers(0, 2**64 - 1).map(np.uint64)
 
 
-def tokens_of(shape, *, starts=None):
+def numbered(shape, *, starts=None):
     """Tokens 10, 11, 12, ... in documents with these sentence lengths; numbers 100, 101, ..."""
-    lengths = [length for document in shape for length in document]
-    total = sum(lengths)
-    return Tokens(
-        ids=np.arange(10, 10 + total, dtype=np.int32),
-        word_start=np.ones(total, np.bool_) if starts is None else np.array(starts, np.bool_),
-        sentence_offsets=offsets_of(lengths),
-        document_offsets=offsets_of([len(document) for document in shape]),
-        numbers=np.arange(100, 100 + len(shape)),
-    )
+    ids = itertools.count(10)
+    documents = [[list(itertools.islice(ids, n)) for n in document] for document in shape]
+    tokens = tokens_of(documents)
+    starts = tokens.word_start if starts is None else np.array(starts, np.bool_)
+    return replace(tokens, numbers=tokens.numbers + 100, word_start=starts)
 
 
-def settings_of(length, *, sequences="document", pairs="none", short="0"):
+def settings_of(length, *, sequences="document", pairs="none", short="1/10"):
     return SequenceSettings(
         length=length,
         sequences=sequences,

@@ -1,28 +1,28 @@
 """Pairs: chunks, labels, debts, trimming, and an account of every token."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sequence_examples import (
-    BERT,
     CLS,
-    ROBERTA,
     SEP,
     check_sequences,
     keys,
     lost_tokens,
+    numbered,
     rows_of,
     sentences_of,
     settings_of,
     shapes,
-    tokens_of,
 )
 
 from lmprep.keyed_random import bernoulli, draw, integer_below, permutation
 from lmprep.sequences import make_sequences, nsp
+from tests.strategies import BERT, ROBERTA
 
 ROOM_OF_20 = 17
 many_sentences = st.lists(st.lists(st.integers(1, 5), min_size=1, max_size=20), max_size=6)
@@ -32,7 +32,7 @@ both = pytest.mark.parametrize("pairs", ["nsp", "sop"])
 
 def made(shape, pairs, key, *, length=20, short="1/2", vocabulary=BERT):
     settings = settings_of(length, pairs=pairs, short=short)
-    return make_sequences(tokens_of(shape), settings, vocabulary, np.uint64(key))
+    return make_sequences(numbered(shape), settings, vocabulary, np.uint64(key))
 
 
 def segments_of(sequences):
@@ -136,9 +136,7 @@ def test_pairs_equal_the_rule_written_slowly(pairs, shape, key):
     sequences, _ = made(shape, pairs, key)
 
     by_hand = {"nsp": nsp_by_hand, "sop": sop_by_hand}[pairs]
-    expected = by_hand(
-        shape, ROOM_OF_20, settings_of(20, short="1/2").short_sequence_probability, key
-    )
+    expected = by_hand(shape, ROOM_OF_20, Fraction(1, 2), key)
     labels = getattr(sequences, labels_of[pairs]).tolist()
     found = [(a, b, label) for (a, b), label in zip(segments_of(sequences), labels, strict=True)]
     assert found == expected
@@ -215,7 +213,7 @@ def test_sop_labels_tell_the_truth(shape, key):
 @both
 @given(shapes, keys)
 def test_the_same_key_makes_the_same_pairs_and_leaves_the_input_alone(pairs, shape, key):
-    tokens, settings = tokens_of(shape), settings_of(12, pairs=pairs)
+    tokens, settings = numbered(shape), settings_of(12, pairs=pairs)
     before = (tokens.ids.copy(), tokens.sentence_offsets.copy(), tokens.document_offsets.copy())
 
     first, first_drops = make_sequences(tokens, settings, BERT, key)

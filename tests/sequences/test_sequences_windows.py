@@ -5,22 +5,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sequence_examples import (
-    BERT,
     CLS,
-    ROBERTA,
     SEP,
     check_sequences,
+    numbered,
     rows_of,
     sentences_of,
     settings_of,
     shapes,
     texts_of,
-    tokens_of,
 )
 
 from lmprep.batches import Tokens
 from lmprep.sequences import make_sequences
 from lmprep.vocabulary import Vocabulary
+from tests.strategies import BERT, ROBERTA
 
 KEY = np.uint64(7)
 kinds = st.sampled_from(["document", "packed"])
@@ -28,7 +27,7 @@ kinds = st.sampled_from(["document", "packed"])
 
 def made(shape, length, kind, vocabulary=BERT):
     settings = settings_of(length, sequences=kind)
-    return make_sequences(tokens_of(shape), settings, vocabulary, KEY)
+    return make_sequences(numbered(shape), settings, vocabulary, KEY)
 
 
 def windows_by_hand(streams, room):
@@ -40,7 +39,11 @@ def windows_by_hand(streams, room):
         ends = [end for end in ends if stream[end - 1] != SEP]
         start = 0
         while start < len(stream):
-            stop = max((end for end in ends if start < end <= start + room), default=start + room)
+            full = start + room
+            stop = max((end for end in ends if start < end <= full), default=full)
+            begin = stop + (stream[stop : stop + 1] == [SEP])
+            if begin < full and min((e for e in ends if e > begin), default=0) - begin > room:
+                stop = full
             windows.append(stream[start:stop])
             start = stop + (stream[stop : stop + 1] == [SEP])
     return windows
@@ -113,11 +116,37 @@ def test_a_document_window_ends_at_the_last_sentence_end_that_fits():
     assert sequences.document_starts is None
 
 
-def test_a_sentence_longer_than_the_window_fills_it_and_goes_on_in_the_next():
+def test_a_sentence_longer_than_a_window_begins_where_there_is_room_and_goes_on_in_the_next():
     sequences, _ = made([[1, 8, 2]], 8, "document")
 
-    assert texts_of(sequences) == [[10], [11, 12, 13, 14, 15, 16], [17, 18, 19, 20]]
-    assert sequences.first_sentence.tolist() == [0, 1, 1]
+    assert texts_of(sequences) == [[10, 11, 12, 13, 14, 15], [16, 17, 18, 19, 20]]
+    assert sequences.first_sentence.tolist() == [0, 1]
+
+
+def test_a_sentence_that_fits_a_whole_window_is_not_cut():
+    assert texts_of(made([[1, 6]], 8, "document")[0]) == [[10], [11, 12, 13, 14, 15, 16]]
+
+
+def test_documents_of_one_long_sentence_fill_packed_windows():
+    sequences, _ = made([[7], [15], [11]], 8, "packed")
+
+    assert rows_of(sequences) == [
+        [CLS, *range(10, 16), SEP],
+        [CLS, 16, SEP, *range(17, 21), SEP],
+        [CLS, *range(21, 27), SEP],
+        [CLS, *range(27, 32), SEP],  # the separator would take the last place
+        [CLS, *range(32, 38), SEP],
+        [CLS, *range(38, 43), SEP],
+    ]
+    assert [starts.tolist() for starts in sequences.document_starts] == [[], [3], [], [], [], []]
+    assert sequences.document.tolist() == [100, 100, 101, 101, 102, 102]
+
+
+@given(st.lists(st.integers(21, 90).map(lambda n: [n]), min_size=1, max_size=6), st.integers(8, 20))
+def test_long_sentences_leave_no_room_but_for_a_separator(shape, length):
+    sequences, _ = made(shape, length, "packed")
+
+    assert np.all(np.diff(sequences.offsets)[:-1] >= length - 1)
 
 
 def test_packed_windows_put_one_separator_between_documents():
@@ -154,7 +183,7 @@ def test_no_documents_make_no_sequences():
 
 def test_a_window_that_begins_inside_a_word_begins_a_word():
     shape, starts = [[8, 2]], [1, 0, 0, 1, 0, 0, 0, 0, 1, 0]
-    tokens = tokens_of(shape, starts=starts)
+    tokens = numbered(shape, starts=starts)
 
     sequences, _ = make_sequences(tokens, settings_of(8), BERT, KEY)
 
@@ -166,7 +195,7 @@ def test_a_window_that_begins_inside_a_word_begins_a_word():
 
 
 def test_documents_may_begin_anywhere_in_the_flat_arrays():
-    whole = tokens_of([[3], [2, 2], [4]])
+    whole = numbered([[3], [2, 2], [4]])
     part = Tokens(
         ids=whole.ids,
         word_start=whole.word_start,
@@ -182,7 +211,7 @@ def test_documents_may_begin_anywhere_in_the_flat_arrays():
 
 
 def test_windows_leave_their_input_alone():
-    tokens = tokens_of([[3, 12], [5]], starts=[0] * 20)
+    tokens = numbered([[3, 12], [5]], starts=[0] * 20)
     before = [tokens.ids.copy(), tokens.word_start.copy(), tokens.sentence_offsets.copy()]
 
     make_sequences(tokens, settings_of(8, sequences="packed"), BERT, KEY)
@@ -197,7 +226,7 @@ def test_families_without_a_template_are_refused_with_those_that_have_one(family
     vocabulary = Vocabulary(family=family, size=50, special=(0,), sep=0)
 
     with pytest.raises(ValueError, match=f"family {family} has no template.* bert or roberta"):
-        make_sequences(tokens_of([[3]]), settings_of(8, pairs=pairs), vocabulary, KEY)
+        make_sequences(numbered([[3]]), settings_of(8, pairs=pairs), vocabulary, KEY)
 
 
 @pytest.mark.parametrize(("role", "roles"), [("cls", {"sep": 1}), ("sep", {"cls": 1})])
@@ -205,4 +234,4 @@ def test_a_vocabulary_without_cls_or_sep_is_refused(role, roles):
     vocabulary = Vocabulary(family="bert", size=50, special=(1,), **roles)
 
     with pytest.raises(ValueError, match=f"has no {role} token"):
-        make_sequences(tokens_of([[3]]), settings_of(8), vocabulary, KEY)
+        make_sequences(numbered([[3]]), settings_of(8), vocabulary, KEY)

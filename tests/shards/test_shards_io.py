@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmprep.batches import take_rows
-from lmprep.errors import DatasetError
+from lmprep.errors import DatasetError, UsageError
 from lmprep.files import atomic_file, canonical_json, create_json, json_sha256
 from lmprep.ragged import Ragged
 from lmprep.shards import writer
@@ -174,7 +174,7 @@ def test_a_changed_manifest_is_refused(tmp_path, damage, message):
 
 
 def test_a_folder_without_a_manifest_says_what_it_is(tmp_path):
-    with pytest.raises(DatasetError, match="no such dataset folder"):
+    with pytest.raises(UsageError, match=r"no such dataset folder.*lmprep build"):
         Dataset(tmp_path / "nowhere")
     with pytest.raises(DatasetError, match="not a dataset folder"):
         Dataset(tmp_path)

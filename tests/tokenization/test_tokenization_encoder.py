@@ -117,6 +117,35 @@ def test_no_text_leads_to_a_special_token(algorithm, family):
     assert set(tokens.ids.tolist()) & set(folder.vocabulary.special) <= {folder.vocabulary.unk}
 
 
+def matching_special_text() -> Tokenizer:
+    """A Unigram tokenizer as others make them: the model itself matches the text `<s>`."""
+    pieces = [("<unk>", 0.0), ("<s>", 0.0), ("</s>", 0.0), ("\u2581", -2.0), ("a", -1.0)]
+    tokenizer = Tokenizer(models.Unigram(pieces, unk_id=0))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.add_special_tokens([token for token, _ in pieces[:3]])
+    return tokenizer
+
+
+def test_a_special_token_that_a_foreign_model_matches_in_text_becomes_unknown():
+    tokenizer = matching_special_text()
+    sentences = ["a <s> aa</s>a <unk>", "a" * 90 + "<s>"]  # the second is too long for the table
+
+    assert by_the_library(tokenizer, ["a <s>"])[0][0] == [3, 4, 3, 1]
+    found = [ids for ids, _ in encoded(tokenizer, sentences)]
+    assert found == [[3, 4, 3, 0, 3, 4, 4, 0, 4, 3, 0], [3, *[4] * 90, 0]]
+    assert encoded(tokenizer, ["a <s>", "<s>"], max_chunks=1)[1][0] == [3, 0]
+
+
+def test_without_an_unknown_token_such_text_is_refused_by_name():
+    folder = folder_of(matching_special_text(), "t5")
+    vocabulary = dataclasses.replace(folder.vocabulary, unk=None)
+    encoder = Encoder(dataclasses.replace(folder, vocabulary=vocabulary))
+
+    with pytest.raises(ValueError, match="the special token <s> out of plain text"):
+        encoder.encode(documents_of(["a <s>"]))
+    assert by_sentence(encoder.encode(documents_of(["aa"])))[0][0] == [3, 4, 4]
+
+
 @pytest.mark.parametrize("name", VARIANTS)
 @given(sentences=st.lists(texts, max_size=6))
 def test_any_text_is_encoded_as_the_library_does(name, sentences):

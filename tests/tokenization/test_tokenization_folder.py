@@ -180,12 +180,38 @@ def test_roles_come_from_the_configuration_before_the_usual_names(tmp_path):
     assert vocabulary.special == (1, 3)
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        models.WordLevel({"</s>": 0, "<what>": 1, "<unk>": 2}, unk_token="<what>"),
+        models.Unigram([("</s>", 0.0), ("<what>", 0.0), ("<unk>", 0.0)], unk_id=1),
+    ],
+)
+def test_the_unknown_token_is_the_one_the_model_gives(model, tmp_path):
+    Tokenizer(model).save(str(tmp_path / "tokenizer.json"))
+
+    assert load(tmp_path, "t5").vocabulary.unk == 1
+
+
 def test_a_family_that_contradicts_the_tokenizer_is_refused(saved):
     with pytest.raises(UsageError, match="of family bert, not t5"):
         load(saved(), "t5")
     with pytest.raises(UsageError, match="unknown family 'xlnet'"):
         load(saved(name="other"), "xlnet")
     assert load(saved(name="third"), "bert").vocabulary.family == "bert"
+
+
+def test_a_family_that_is_not_ours_in_the_configuration_says_nothing(saved, tmp_path):
+    tokenizer = Tokenizer(models.BPE({"a": 0, "</s>": 1}, []))
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "tokenizer_config.json").write_text('{"family": "llama"}')
+    with_template = saved()
+    (with_template / "training.json").write_text('{"family": ["llama"]}')
+
+    with pytest.raises(UsageError, match="Add --family"):
+        load(tmp_path)
+    assert load(tmp_path, "t5").vocabulary.family == "t5"
+    assert load(with_template).vocabulary.family == "bert"
 
 
 def test_a_tokenizer_that_is_not_there_is_a_wrong_usage(tmp_path):

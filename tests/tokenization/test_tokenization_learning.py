@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 import os
 import re
 import subprocess
@@ -216,14 +217,48 @@ def test_counts_do_not_depend_on_the_size_of_the_table(monkeypatch):
     assert counted(SENTENCES * 3, "wordpiece") == expected
 
 
-def test_with_too_many_words_the_rarest_are_forgotten_and_a_warning_says_so(caplog, monkeypatch):
-    monkeypatch.setattr(counts, "ChunkTable", functools.partial(counts.ChunkTable, max_entries=1))
-    tokenizer = bare_tokenizer(settings("word"))
-    batches = [["a b"], ["a c"], ["a d"], ["a e"]]
-    with caplog.at_level(logging.WARNING, "lmprep"):
-        result = count_words(batches, tokenizer, most_chunks=3)
+def kept_of(batches: list[list[str]], most_bytes: int, algorithm: str = "word") -> dict[str, int]:
+    result = count_words(batches, bare_tokenizer(settings(algorithm)), most_bytes=most_bytes)
+    return dict(zip(result.words, result.counts.tolist(), strict=True))
 
-    assert result.words[0] == "a"
-    assert result.counts[0] == 4
-    assert len(result.words) < 5
+
+def test_with_too_many_words_the_rarest_are_forgotten_and_a_warning_says_so(caplog):
+    batches = [[f"often w{i}"] for i in range(200)]
+    with caplog.at_level(logging.WARNING, "lmprep"):
+        kept = kept_of(batches, 20_000)
+
+    assert kept["often"] == 200
+    assert 20 < len(kept) < 70  # about 155 bytes each, in half of the memory
     assert "forgetting the rarest" in caplog.text
+
+
+def test_words_are_never_more_than_their_half_of_the_memory():
+    """Long words take more room: fewer of them stay."""
+    short = kept_of([[f"{i}"] for i in range(1000)], 30_000, "bpe")
+    long = kept_of([[f"{i}" * 300] for i in range(1000)], 30_000, "bpe")
+
+    for kept in (short, long):
+        assert 0 < sum(sys.getsizeof(word) + 100 for word in kept) <= 15_000
+    assert len(long) < len(short) / 4
+
+
+def test_of_words_seen_once_a_fair_sample_of_the_whole_text_stays():
+    kept = kept_of([[f"w{i:04}"] for i in range(4000)], 200_000)
+
+    places = [int(word[1:]) for word in kept]
+    assert len(places) > 250
+    # Uniform: each half has half of them, within five standard errors.
+    first_half = sum(place < 2000 for place in places)
+    assert abs(first_half - len(places) / 2) < 5 * math.sqrt(len(places)) / 2
+
+
+def test_sentences_without_spaces_are_kept_as_their_words(caplog):
+    """Every sentence is new, but all are made of 40 characters, which are words to BERT."""
+    characters = [chr(0x4E00 + i) for i in range(40)]
+    texts = ["".join(characters[(i * k) % 40] for k in range(30)) + f" {i}" for i in range(1, 500)]
+    expected = Counter(word for text in texts for word in text.split(" ")[0])
+    with caplog.at_level(logging.WARNING, "lmprep"):
+        kept = kept_of([texts], 200_000, "wordpiece")
+
+    assert {word: kept[word] for word in expected} == expected
+    assert not caplog.text

@@ -93,3 +93,49 @@ def test_what_a_killed_save_left_is_cleared(tmp_path):
 def test_a_step_without_a_checkpoint_is_named(tmp_path):
     with pytest.raises(CheckpointError, match="step-5: there is no such checkpoint"):
         checkpoints.load(tmp_path, 5)
+
+
+def damage(folder):
+    (folder / "model.safetensors").write_bytes(b"")
+
+
+def test_the_one_just_saved_stays_beside_damaged_later_ones(tmp_path):
+    for step in (30, 40):
+        damage(checkpoints.save(tmp_path, checkpoint_of(step)))
+    for step in (5, 10, 20):
+        checkpoints.save(tmp_path, checkpoint_of(step))
+
+    assert checkpoints.steps(tmp_path) == [10, 20, 30, 40]
+    assert checkpoints.load_newest(tmp_path).state["step"] == 20
+
+
+def test_later_ones_are_discarded(tmp_path):
+    for step in (10, 20):
+        checkpoints.save(tmp_path, checkpoint_of(step))
+    damage(checkpoints.save(tmp_path, checkpoint_of(30)))
+    checkpoints.discard_after(tmp_path, 20)
+
+    assert checkpoints.steps(tmp_path) == [20]
+
+
+def test_the_model_alone_does_not_need_the_optimizers_file(tmp_path):
+    folder = checkpoints.save(tmp_path, checkpoint_of(7))
+    (folder / "optimizer.safetensors").unlink()
+
+    for loaded in (
+        checkpoints.load(tmp_path, 7, model_only=True),
+        checkpoints.load_newest(tmp_path, model_only=True),
+    ):
+        assert torch.equal(loaded.model["weight"], torch.full((3, 2), 7.0))
+        assert loaded.optimizer == {}
+
+
+def test_loaded_tensors_do_not_change_with_the_file(tmp_path):
+    folder = checkpoints.save(tmp_path, checkpoint_of(7))
+    loaded = checkpoints.load(tmp_path, 7)
+    for path in folder.glob("*.safetensors"):
+        with path.open("r+b") as file:
+            file.write(bytes(path.stat().st_size))
+
+    assert torch.equal(loaded.model["weight"], torch.full((3, 2), 7.0))
+    assert torch.equal(loaded.optimizer["weight.exp_avg"], torch.arange(6.0) + 7)

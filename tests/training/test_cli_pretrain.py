@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,8 @@ import time
 
 import pytest
 from tiny_runs import make_folders
+
+from lmprep.cli.pretrain import _validation_facts
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +39,22 @@ def test_json_goes_to_stdout_and_progress_to_stderr(lmprep, flags, folder):
     assert "pretrain: step 12 (100%), loss" in done.stderr
 
 
+def test_the_end_shows_the_figures_of_the_last_validation(lmprep, flags, folder):
+    done = lmprep(*flags, "--steps", 3, "--eval", folder / "valid")
+
+    assert done.returncode == 0, done.stderr
+    progress, result = done.stderr.splitlines()[-2:]
+    assert progress.startswith("pretrain: step 3 (100%)")
+    assert result.startswith("run: 3 steps, ")
+    for line in (progress, result):
+        assert re.search(r"valid mlm_loss \d\.\d{3}, valid mlm_accuracy", line)
+
+
+def test_figures_of_an_earlier_step_say_so():
+    assert _validation_facts({"mlm_loss": 2.5}, 500, 500) == {"valid mlm_loss": "2.500"}
+    assert _validation_facts({"mlm_loss": 2.5}, 500, 510) == {"valid mlm_loss": "2.500 (step 500)"}
+
+
 def test_a_dry_run_says_what_it_would_take_and_writes_nothing(lmprep, flags, tmp_path):
     done = lmprep(*flags, "--time", "10m", "--dry-run", "--json")
 
@@ -47,6 +66,8 @@ def test_a_dry_run_says_what_it_would_take_and_writes_nothing(lmprep, flags, tmp
     table = lmprep(*flags, "--steps", 10, "--dry-run").stdout
     assert "parameters" in table
     assert "nothing written" in table
+    assert f"{facts['parameters']:,}" in table
+    assert re.search(r"memory bytes +\d+\.\d\d GB", table)
 
 
 @pytest.mark.parametrize(

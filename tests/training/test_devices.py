@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from lmprep.training import devices
 from lmprep.training.devices import choose_device, choose_precision
 
 CPU = torch.device("cpu")
@@ -32,3 +33,22 @@ def test_auto_takes_cuda_where_there_is_one(monkeypatch):
         monkeypatch.setattr(torch.cuda, "is_available", lambda found=available: found)
         assert choose_device("auto").type == expected
         assert choose_device("cpu").type == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("largest", "expected"),
+    [
+        (1 << 40, [("mmap", 1 << 30), ("trim", (1 << 31) - 1)]),
+        (1 << 25, [("mmap", 1 << 30), ("mmap", 1 << 25), ("trim", (1 << 31) - 1)]),
+        (0, [("mmap", 1 << 30), ("mmap", 1 << 25)]),
+    ],
+)
+def test_a_smaller_threshold_is_tried_where_a_large_one_is_refused(largest, expected):
+    calls = []
+
+    def mallopt(parameter, value):
+        calls.append(({-1: "trim", -3: "mmap"}[parameter], value))
+        return int(parameter == -1 or value <= largest)
+
+    devices._raise_thresholds(mallopt)
+    assert calls == expected

@@ -1,4 +1,7 @@
 import json
+import logging
+
+import pytest
 
 from lmprep.training.metrics import MetricsWriter, cut_metrics, read_metrics
 
@@ -7,13 +10,15 @@ def test_lines_beyond_the_checkpoint_and_a_torn_one_are_cut(tmp_path):
     path = tmp_path / "metrics.jsonl"
     lines = [json.dumps({"step": step, "loss": 1.5}) for step in (4, 8, 12)]
     path.write_text("\n".join(lines) + '\n{"step": 1')
-    cut_metrics(path, 8)
+    kept = cut_metrics(tmp_path, 8)
 
+    assert kept == read_metrics(tmp_path)
     assert [line["step"] for line in read_metrics(tmp_path)] == [4, 8]
 
 
 def test_lines_go_on_after_the_cut(tmp_path):
     for start in (0, 2):
+        cut_metrics(tmp_path, start)
         writer = MetricsWriter(tmp_path, start)
         for step in range(start + 1, start + 5):
             writer.write({"step": step, "loss": 1.0 * start, "validation": {"mlm_loss": 2.0}})
@@ -27,3 +32,23 @@ def test_lines_go_on_after_the_cut(tmp_path):
         (5, 2.0),
         (6, 2.0),
     ]
+
+
+def test_damaged_lines_go_with_one_warning(tmp_path, caplog):
+    good = [json.dumps({"step": step}) for step in (1, 2)]
+    bad = ['{"step": ', '{"loss": 1.0}', "[3]", "\x00\x00"]
+    (tmp_path / "metrics.jsonl").write_text("\n".join([good[0], *bad, good[1]]) + "\n")
+    with caplog.at_level(logging.WARNING, "lmprep"):
+        kept = cut_metrics(tmp_path, 9)
+
+    assert kept == read_metrics(tmp_path) == [{"step": 1}, {"step": 2}]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path / 'metrics.jsonl'}: 4 damaged line(s) left out."
+    ]
+
+
+def test_only_numbers_that_json_has_are_written(tmp_path):
+    writer = MetricsWriter(tmp_path, 0)
+    with pytest.raises(ValueError, match="JSON compliant"):
+        writer.write({"step": 1, "loss": float("nan")})
+    writer.close()

@@ -18,7 +18,9 @@ from tiny_runs import make_folders, settings_of, train
 
 from lmprep.errors import CheckpointError, Interrupted, Terminated, TrainingError, UsageError
 from lmprep.settings import PretrainSettings
+from lmprep.shards.reader import Dataset
 from lmprep.training import checkpoints, run_folder
+from lmprep.training.data import Batch, make_batch
 from lmprep.training.estimates import estimate
 from lmprep.training.metrics import read_metrics
 from lmprep.training.pretraining import prepare, pretrain
@@ -191,17 +193,31 @@ def test_a_time_budget_counts_earlier_sittings(folder, tmp_path):
 
 
 def test_static_reads_stored_copies_in_turn(folder, tmp_path):
-    batches = {
-        static: prepare([folder / "train"], settings_of(folder, static=static)).data
-        for static in (True, False)
-    }
-    rows, per_step = batches[True].rows, batches[True].rows_per_step
-    first, second = 0, rows // per_step + 1  # a batch of the first epoch, one of the second
+    twice = build_dataset(folder / "corpus.txt", folder / "tok", tmp_path / "twice", copies=2)
+    stored = [rows_in(copy_of_all_rows(twice, copy)) for copy in (0, 1)]
+    static, redrawn = (one_epoch_a_step(folder, twice, static=how) for how in (True, False))
 
-    assert torch.equal(batches[True].batch(first).ids_BL, batches[False].batch(first).ids_BL)
-    static, redrawn = batches[True].batch(second), batches[False].batch(second)
-    assert not torch.equal(static.masked_M, redrawn.masked_M)
-    assert static.tokens == redrawn.tokens
+    assert stored[0] != stored[1]
+    assert static == [*stored, *stored]
+    assert redrawn[:2] == stored
+    assert not any(epoch in stored for epoch in redrawn[2:])
+
+
+def one_epoch_a_step(folder: Path, dataset: Path, *, static: bool) -> list[list[list[int]]]:
+    """The rows of the first four epochs."""
+    tokens = 48 * len(Dataset(dataset))
+    data = prepare([dataset], settings_of(folder, static=static, batch_tokens=tokens)).data
+    return [rows_in(data.batch(step)) for step in range(4)]
+
+
+def copy_of_all_rows(dataset: Path, copy: int) -> Batch:
+    opened = Dataset(dataset, copy=copy)
+    return make_batch(opened.rows(np.arange(len(opened))), 48, opened.vocabulary)
+
+
+def rows_in(batch: Batch) -> list[list[int]]:
+    """Ids of each row, masks and padding included; sorted, since epochs have orders."""
+    return sorted(batch.ids_BL.tolist())
 
 
 def test_a_finished_run_has_nothing_left_to_do(folder, whole):
@@ -350,7 +366,7 @@ def test_too_long_sequences_are_refused(folder, tmp_path):
     short = tmp_path / "short.toml"
     short.write_text("layers = 1\nwidth = 8\nheads = 1\nmax_length = 40\n")
 
-    with pytest.raises(UsageError, match=r"48 tokens do not fit model .*which has 40 positions"):
+    with pytest.raises(UsageError, match=r"sequences of 48 tokens do not fit .* 40 positions"):
         prepare([folder / "train"], settings_of(folder, model=str(short)))
 
 

@@ -53,21 +53,31 @@ def test_rows_that_fill_the_length_need_no_mask():
     assert not batch.types_BL.any()
 
 
+@pytest.fixture
+def reads(monkeypatch) -> list[tuple[str, int]]:
+    """Dataset and index of every row that is really read, in this order."""
+    seen: list[tuple[str, int]] = []
+    rows = Dataset.rows
+
+    def recording(self, indices):
+        seen.extend((self.folder.name, index) for index in indices.tolist())
+        return rows(self, indices)
+
+    monkeypatch.setattr(Dataset, "rows", recording)
+    return seen
+
+
 @pytest.mark.parametrize("names", [("train",), ("train", "valid")])
-def test_an_epoch_shows_every_row_once_in_an_order_of_its_own(folder, names):
+def test_an_epoch_shows_every_row_once_in_an_order_of_its_own(folder, reads, names):
     data = data_of(folder, names)
-    places = np.concatenate([make_rows(data, 0), make_rows(data, 1)])
-    first, second = places[: data.rows], places[data.rows :]
+    for step in range(-(-2 * data.rows // data.rows_per_step)):
+        data.batch(step)
+    first, second = reads[: data.rows], reads[data.rows : 2 * data.rows]
+    every = [(name, i) for name in names for i in range(len(Dataset(folder / name)))]
 
-    assert sorted(first) == sorted(second) == list(range(data.rows))
-    assert first.tolist() != second.tolist()
-    assert first.tolist() != sorted(first)
-
-
-def make_rows(data: TrainingData, epoch: int) -> np.ndarray:
-    from lmprep.keyed_random import key_for, permutation
-
-    return permutation(data.rows, key_for(0, "epoch", copy=epoch), 0, data.rows)
+    assert sorted(first) == sorted(second) == every
+    assert first != second
+    assert first != every
 
 
 def test_batches_cover_each_epoch_exactly(folder):
@@ -80,19 +90,18 @@ def test_batches_cover_each_epoch_exactly(folder):
     assert {len(data.batch(step).ids_BL) for step in range(0, steps, 7)} == {5}
 
 
-def test_a_batch_across_the_end_of_an_epoch_holds_rows_of_both(folder):
+def test_a_batch_across_the_end_of_an_epoch_holds_rows_of_both(folder, reads):
     data = data_of(folder, rows=8)
     step = data.rows // 8
     left = data.rows - step * 8
-    epoch, start = data.position(step)
-    assert (epoch, start) == (0, step * 8)
+    assert data.position(step) == (0, step * 8)
     assert 0 < left < 8
 
-    dataset = Dataset(folder / "train")
-    of_first = dataset.rows(make_rows(data, 0)[start:])["input_ids"]
-    of_second = dataset.rows(make_rows(data, 1)[: 8 - left])["input_ids"]
-    lengths = data.batch(step).lengths_B.tolist()
-    assert sorted(lengths) == sorted([*of_first.lengths.tolist(), *of_second.lengths.tolist()])
+    batches = [data.batch(earlier) for earlier in range(step + 1)]
+    indices = np.array([index for _, index in reads])
+    across = Dataset(folder / "train").rows(indices[-8:])
+    assert sorted(indices[: data.rows]) == list(range(data.rows))
+    assert batches[-1].lengths_B.tolist() == across["input_ids"].lengths.tolist()
 
 
 def test_later_epochs_hide_other_tokens_of_the_same_rows(folder):
@@ -136,3 +145,14 @@ def test_unigram_counts_are_those_of_all_rows_without_special_tokens(folder):
     assert count_unigrams([dataset], seed=0).tolist() == expected.tolist()
     sampled = count_unigrams([dataset], seed=0, sampled_tokens=1000).sum()
     assert 500 < sampled < expected.sum()
+
+
+def test_a_slice_of_rows_takes_its_own_labels():
+    columns = {
+        "input_ids": Ragged.from_rows([[2, 4, 3], [2, 4, 3]], np.int32),
+        "masked_positions": Ragged(np.array([1, 1], np.int32), np.array([0, 1, 2])),
+        # The values of a slice are those of the whole, its offsets begin later.
+        "masked_labels": Ragged(np.array([7, 8, 9], np.int32), np.array([1, 2, 3])),
+    }
+
+    assert make_batch(columns, 3, BERT).labels_M.tolist() == [8, 9]

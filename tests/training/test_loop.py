@@ -1,0 +1,119 @@
+"""A run is nothing but its steps: each with its batch, its rate, its dropout; all of them timed."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_runs import make_folders, settings_of, train
+
+from lmprep.errors import Interrupted, TrainingError
+from lmprep.keyed_random import key_for
+from lmprep.models.bert import new_bert
+from lmprep.models.dropout import DropoutKey
+from lmprep.settings import PretrainSettings
+from lmprep.training import checkpoints
+from lmprep.training.metrics import read_metrics
+from lmprep.training.optimizers import new_optimizer
+from lmprep.training.pretraining import prepare
+from lmprep.training.steps import LOSSES, train_step
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return make_folders(tmp_path_factory.mktemp("loop"))
+
+
+def slow_run(folder: Path, settings: PretrainSettings, dtype: torch.dtype) -> list[list[float]]:
+    """The twin of a run of `settings.steps` steps with a linear schedule: the losses of each."""
+    setup = prepare([folder / "train"], settings)
+    model = new_bert(setup.model, int(key_for(settings.seed, "weights")))
+    optimizer = new_optimizer(model, settings)
+    losses = []
+    for step in range(settings.steps):
+        done = (step + 0.5) / settings.steps
+        for group in optimizer.param_groups:
+            group["lr"] = settings.lr * min(done / 0.1, (1 - done) / 0.9)
+        key = DropoutKey(seed=settings.seed, step=step)
+        batch = setup.data.batch(step)
+        losses.append(train_step(model, optimizer, batch, settings, dtype, key).tolist())
+    return losses
+
+
+@pytest.mark.parametrize("change", [{}, {"seed": 5}, {"precision": "bf16"}, {"dropout": 0.4}])
+def test_a_run_is_its_steps(folder, tmp_path, change):
+    settings = settings_of(folder, log_every=1, **change)
+    train(folder, tmp_path / "run", log_every=1, **change)
+    lines = [[line[name] for name in LOSSES] for line in read_metrics(tmp_path / "run")]
+    dtype = torch.bfloat16 if settings.precision == "bf16" else torch.float32
+
+    assert len(lines) == 6
+    torch.testing.assert_close(lines, slow_run(folder, settings, dtype), rtol=1e-5, atol=0)
+
+
+def test_the_seed_decides_the_initial_weights(folder, tmp_path):
+    weights = {}
+    for name, seed in (("one", 0), ("same", 0), ("other", 1)):
+        train(folder, tmp_path / name, steps=1, lr=1e-12, weight_decay=0.0, seed=seed)
+        weights[name] = checkpoints.load(tmp_path / name, 1).model
+
+    for name, tensor in weights["one"].items():
+        assert torch.equal(tensor, weights["same"][name])
+        if tensor.ndim == 2:
+            assert (tensor - weights["other"][name]).abs().max() > 0.01
+
+
+def test_a_rate_belongs_to_the_middle_of_its_step(folder, tmp_path):
+    train(folder, tmp_path / "steps", steps=6, lr=1e-3, log_every=1)
+    rates = [line["lr"] for line in read_metrics(tmp_path / "steps")]
+    train(folder, tmp_path / "tokens", tokens=1500, lr=1e-3, log_every=1, warmup=1)
+    first, second = read_metrics(tmp_path / "tokens")[:2]
+
+    # A warmup of a tenth of 6 steps: the first step's middle is within it, all others beyond.
+    assert rates[0] == pytest.approx(1e-3 * (0.5 / 6) / 0.1)
+    assert rates[1:] == pytest.approx(
+        [1e-3 * (1 - step / 6) / 0.9 for step in (1.5, 2.5, 3.5, 4.5, 5.5)]
+    )
+    assert first["lr"] == pytest.approx(1e-3 * first["tokens"] / 2 / 1500)
+    assert second["lr"] == pytest.approx(1e-3 * (first["tokens"] + second["tokens"]) / 2 / 1500)
+
+
+def test_an_infinite_gradient_stops_the_training_though_the_loss_is_finite(folder, tmp_path):
+    # Squares of gradients of 1e37 are beyond float32; the loss, about 5e37, is not.
+    with pytest.raises(TrainingError, match="grad_norm is inf"):
+        train(folder, tmp_path / "run", mlm_weight=1e37, log_every=1)
+
+    assert checkpoints.steps(tmp_path / "run") == []
+
+
+def stop_at(step: int):
+    """Ctrl-C once the training reports this step."""
+
+    def on_progress(progress) -> None:
+        if progress.step == step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return on_progress
+
+
+def test_a_time_budget_counts_all_earlier_sittings(folder, tmp_path):
+    run = tmp_path / "run"
+    seconds = {}
+    for step in (2, 4):
+        with pytest.raises(Interrupted):
+            train(folder, run, time=3600.0, log_every=1, resume=True, on_progress=stop_at(step))
+        checkpoint = checkpoints.load(run, step)
+        seconds[step] = checkpoint.state["seconds"]
+        checkpoint.state["seconds"] += 1000
+        checkpoints.save(run, checkpoint)
+    with pytest.raises(Interrupted):
+        train(folder, run, time=3600.0, log_every=1, resume=True, on_progress=stop_at(6))
+
+    assert 0 < seconds[2] < 100
+    assert 1000 < seconds[4] < 1100
+    assert 2000 < checkpoints.load(run, 6).state["seconds"] < 2100
+    elapsed = [line["elapsed"] for line in read_metrics(run)]
+    assert [int(value // 1000) for value in elapsed] == [0, 0, 1, 1, 2, 2]

@@ -1,0 +1,172 @@
+"""A step does what its settings say.
+
+The slow twin spells out AdamW (arXiv:1711.05101, with torch's correction of the bias).
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lmprep.models.bert import Bert, new_bert
+from lmprep.models.dropout import DropoutKey
+from lmprep.models.settings import ModelSettings
+from lmprep.settings import PretrainSettings
+from lmprep.training.data import Batch
+from lmprep.training.optimizers import new_optimizer, optimizer_tensors
+from lmprep.training.steps import LOSSES, forward, train_step
+
+LR = 0.01
+EPSILON = 1e-8  # torch's default
+KEY = DropoutKey(seed=0, step=0)
+SHAPE = ModelSettings(
+    layers=1,
+    width=16,
+    heads=2,
+    vocabulary_size=30,
+    max_length=8,
+    dropout=0.0,
+    attention_dropout=0.0,
+)
+
+
+def new_model(**changes: object) -> Bert:
+    """A model whose biases and norms are not at their usual 0 and 1, so that a decay shows."""
+    model = new_bert(replace(SHAPE, **changes), seed=1)
+    generator = torch.Generator().manual_seed(2)
+    for parameter in model.parameters():
+        parameter.data += 0.2 * torch.randn(parameter.shape, generator=generator)
+    return model
+
+
+def batches(count: int) -> list[Batch]:
+    generator = torch.Generator().manual_seed(3)
+
+    def ids(*shape: int) -> Tensor:
+        return torch.randint(5, 30, shape, generator=generator)
+
+    return [
+        Batch(
+            ids_BL=ids(3, 8),
+            types_BL=(torch.arange(8) >= 4).int().expand(3, 8),
+            lengths_B=torch.tensor([8, 5, 7]),
+            masked_M=torch.tensor([1, 6, 10, 17, 22]),
+            labels_M=ids(5),
+            pairs_B=torch.tensor([0, 1, 1]),
+            tokens=20,
+        )
+        for _ in range(count)
+    ]
+
+
+def take_steps(
+    model: Bert, settings: PretrainSettings, keys: list[DropoutKey], dtype: torch.dtype
+) -> tuple[list[list[float]], dict[str, Tensor]]:
+    """Steps at the rate `LR`: the losses of each, and the optimizer's tensors after the last."""
+    optimizer = new_optimizer(model, settings)
+    for group in optimizer.param_groups:
+        group["lr"] = LR
+    losses = [
+        train_step(model, optimizer, batch, settings, dtype, key).tolist()
+        for batch, key in zip(batches(len(keys)), keys, strict=True)
+    ]
+    return losses, optimizer_tensors(model, optimizer)
+
+
+def slow_steps(
+    model: Bert, settings: PretrainSettings, count: int
+) -> tuple[list[list[float]], dict[str, Tensor]]:
+    """The twin of `take_steps` without dropout."""
+    state = {
+        f"{name}.{part}": torch.zeros_like(parameter)
+        for name, parameter in model.named_parameters()
+        for part in ("exp_avg", "exp_avg_sq")
+    }
+    losses = []
+    for done, batch in enumerate(batches(count), 1):
+        logits, pairs = forward(model, batch, torch.float32)
+        mlm_loss = F.cross_entropy(logits, batch.labels_M)
+        pair_loss = F.cross_entropy(pairs, batch.pairs_B)
+        loss = settings.mlm_weight * mlm_loss + settings.pair_weight * pair_loss
+        names, parameters = zip(*model.named_parameters(), strict=True)
+        gradients = torch.autograd.grad(loss, parameters)
+        norm = sum((g.double() ** 2).sum().item() for g in gradients) ** 0.5
+        shrink = min(1.0, settings.clip / norm)
+        losses.append([loss.item(), mlm_loss.item(), pair_loss.item(), norm])
+        for name, parameter, gradient in zip(names, parameters, gradients, strict=True):
+            decays = name.endswith("weight") and "norm" not in name
+            mean, square = state[f"{name}.exp_avg"], state[f"{name}.exp_avg_sq"]
+            mean += (1 - settings.beta1) * (shrink * gradient - mean)
+            square += (1 - settings.beta2) * ((shrink * gradient) ** 2 - square)
+            root = (square / (1 - settings.beta2**done)).sqrt() + EPSILON
+            parameter.data *= 1 - LR * settings.weight_decay * decays
+            parameter.data -= LR * mean / (1 - settings.beta1**done) / root
+    return losses, state
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"clip": 0.05},
+        {"clip": 1e6},
+        {"beta1": 0.5, "beta2": 0.6},
+        {"weight_decay": 3.0},
+        {"mlm_weight": 0.25, "pair_weight": 4.0},
+    ],
+)
+def test_steps_equal_those_of_the_slow_twin(change):
+    settings = PretrainSettings(model="bert-tiny", steps=1, **change)
+    model, twin = new_model(), new_model()
+    losses, state = take_steps(model, settings, [KEY] * 3, torch.float32)
+    expected_losses, expected_state = slow_steps(twin, settings, 3)
+
+    torch.testing.assert_close(losses, expected_losses, rtol=1e-5, atol=0)
+    for name, tensor in expected_state.items():
+        torch.testing.assert_close(state[name], tensor, rtol=1e-3, atol=1e-8)
+    for (name, mine), theirs in zip(model.named_parameters(), twin.parameters(), strict=True):
+        if name.endswith("qkv.bias"):
+            # A bias of all keys alike changes no softmax: AdamW scales up mere rounding there.
+            mine, theirs = (torch.cat((bias[:16], bias[32:])) for bias in (mine, theirs))
+        torch.testing.assert_close(mine, theirs, rtol=0, atol=2e-5)
+
+
+def test_a_long_gradient_is_shortened_to_the_clip_and_reported_as_it_was():
+    settings = PretrainSettings(model="bert-tiny", steps=1, clip=0.05)
+    [losses], state = take_steps(new_model(), settings, [KEY], torch.float32)
+    means = [t for name, t in state.items() if name.endswith("exp_avg")]
+
+    assert losses[LOSSES.index("grad_norm")] > 1
+    taken = sum((mean**2).sum().item() for mean in means) ** 0.5 / (1 - settings.beta1)
+    assert taken == pytest.approx(0.05, rel=1e-4)
+
+
+def test_the_key_of_a_step_decides_its_dropout():
+    settings = PretrainSettings(model="bert-tiny", steps=1)
+    model = new_model(dropout=0.3)
+    keys = [KEY, KEY, DropoutKey(seed=0, step=1), DropoutKey(seed=1, step=0)]
+    first, again, later, seeded = (
+        take_steps(copy.deepcopy(model), settings, [key], torch.float32)[0] for key in keys
+    )
+
+    assert first == again
+    assert len({str(losses) for losses in (first, later, seeded)}) == 3
+
+
+def test_bf16_rounds_the_logits_and_keeps_weights_and_losses_in_float32():
+    settings = PretrainSettings(model="bert-tiny", steps=1)
+    model = new_model()
+    rough, exact = (forward(model, batches(1)[0], d)[0] for d in (torch.bfloat16, torch.float32))
+    [losses], state = take_steps(model, settings, [KEY], torch.bfloat16)
+
+    assert rough.dtype == torch.float32
+    assert torch.equal(rough, rough.bfloat16().float())
+    assert not torch.equal(exact, exact.bfloat16().float())
+    torch.testing.assert_close(rough, exact, rtol=0.05, atol=0.05)
+    assert {tensor.dtype for tensor in [*model.parameters(), *state.values()]} == {torch.float32}
+    assert losses[0] != torch.tensor(losses[0]).bfloat16().item()
