@@ -22,6 +22,7 @@ from lmprep.batches import DOCUMENT_SHIFT, Documents, Sequences, Tokens, ragged,
 from lmprep.corpus.formats import CorpusSettings, Partition
 from lmprep.corpus.sentences import split_sentences
 from lmprep.dynamic import corruption_key, order_key
+from lmprep.errors import InputError
 from lmprep.files import write_json
 from lmprep.keyed_random import key_for, permutation, sub_keys
 from lmprep.objectives import OBJECTIVES
@@ -159,7 +160,7 @@ class Builder:
         """Write the partition's shards, then its receipt; return the receipt."""
         job, settings = self.job, self.job.settings
         documents, drops = split_sentences(partition, settings.corpus)
-        tokens = self._encoder.encode(documents)
+        tokens = self._encode(documents)
         held_out = _held_out(documents, partition, settings)
         receipt: dict[str, Any] = {
             "fingerprint": job.fingerprint,
@@ -185,6 +186,16 @@ class Builder:
             }
         write_json(receipt_path(job.out, partition.source, partition.ordinal), receipt)
         return receipt
+
+    def _encode(self, documents: Documents) -> Tokens:
+        try:
+            return self._encoder.encode(documents)
+        except ValueError as error:
+            raise InputError(
+                str(error),
+                path=self.job.tokenizer.path,
+                fix="Use a tokenizer that can encode any text, such as one of lmprep vocab",
+            ) from None
 
     def _build_part(
         self,
