@@ -129,6 +129,9 @@ def _config(description: Mapping[str, Any], data: TrainingData) -> dict[str, Any
     }
 
 
+_MEND = "Put the file back as it was, or begin a new run with another -o"
+
+
 def read_config(run: Path) -> dict[str, Any]:
     """config.json of a run folder.
 
@@ -141,7 +144,7 @@ def read_config(run: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_bytes()))
     except ValueError as error:
-        raise CheckpointError(f"not valid JSON ({error})", path=path) from None
+        raise CheckpointError(f"not valid JSON ({error})", path=path, fix=_MEND) from None
 
 
 def _require_run(run: Path) -> None:
@@ -163,9 +166,9 @@ def read_recipe(run: Path) -> dict[str, Any]:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise CheckpointError(f"not valid TOML ({error})", path=path) from None
+        raise CheckpointError(f"not valid TOML ({error})", path=path, fix=_MEND) from None
     if missing := {"pretrain", "model", "datasets"} - set(tables):
-        raise CheckpointError(f"the table {min(missing)} is missing", path=path)
+        raise CheckpointError(f"the table {min(missing)} is missing", path=path, fix=_MEND)
     return tables
 
 
