@@ -19,6 +19,11 @@ from lmprep.ragged import Ragged, concatenate, offsets_of
 Columns = dict[str, NDArray[Any] | Ragged]
 """Columns by name, all of the same number of rows: arrays [N], or ragged arrays of N rows."""
 
+FRAMES = ("template", "segments", "ended", "bare")
+"""How a sequence is laid out: with the special tokens of its family's template; the same in one or
+two segments (ELECTRA); as a stream in which a separator follows each document; or without any
+special token, for objectives that put their own around inputs and targets."""
+
 DOCUMENT_SHIFT = 40
 """A document's number is `source << DOCUMENT_SHIFT | ordinal in the source`."""
 
@@ -96,8 +101,13 @@ class Sequences:
         offsets: int64 [N + 1], into the three above.
         document, first_sentence: int64 and int32 [N]: number of the document the (first) text
             came from, and which of its sentences, from 0.
-        document_starts: packed only: the position of each further document in the sequence.
-        first_segment_length: int32 [N], pairs: tokens up to and with the first separator.
+        document_starts: packed, but not bare: the position of each further document in the
+            sequence.
+        sentence_starts: bare only, if asked for: the position of each sentence that begins in the
+            sequence but for position 0, rising; a document's end is a sentence's end.
+        denoiser: int8 [N], ul2: which of `objective_settings.DENOISERS` a row is for.
+        first_segment_length: int32 [N], pairs and segments: tokens up to and with the first
+            separator; all tokens of a row of one segment.
         second_document, second_sentence: int64 and int32 [N], pairs: where B came from.
         next_sentence_label: int8 [N], NSP: 0 B follows A, 1 B is from elsewhere.
         sentence_order_label: int8 [N], SOP: 0 in order, 1 swapped.
@@ -110,6 +120,8 @@ class Sequences:
     document: NDArray[np.int64]
     first_sentence: NDArray[np.int32]
     document_starts: Ragged | None = None
+    sentence_starts: Ragged | None = None
+    denoiser: NDArray[np.int8] | None = None
     first_segment_length: NDArray[np.int32] | None = None
     second_document: NDArray[np.int64] | None = None
     second_sentence: NDArray[np.int32] | None = None

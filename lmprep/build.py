@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from pathlib import Path
@@ -18,18 +18,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.batches import DOCUMENT_SHIFT, Documents, Sequences, Tokens, ragged, take_rows
+from lmprep.batches import DOCUMENT_SHIFT, Documents, Sequences, Tokens, take_rows
 from lmprep.corpus.formats import CorpusSettings, Partition
 from lmprep.corpus.sentences import split_sentences
 from lmprep.dynamic import corruption_key, order_key
 from lmprep.errors import InputError
 from lmprep.files import write_json
 from lmprep.keyed_random import key_for, permutation, sub_keys
-from lmprep.objectives import OBJECTIVES
+from lmprep.objective_settings import FORMS, MlmSettings, default_sequences
+from lmprep.objectives import OBJECTIVES, RawLengths
 from lmprep.ragged import Ragged
 from lmprep.sequences import make_sequences
 from lmprep.settings import (
-    MlmSettings,
+    PAIRS_SHORT,
     SequenceSettings,
     Settings,
     check_types,
@@ -67,7 +68,7 @@ class BuildSettings(Settings):
     """
 
     objective: str = "mlm"
-    objective_settings: MlmSettings = field(default_factory=MlmSettings)
+    objective_settings: Settings = field(default_factory=MlmSettings)
     sequences: SequenceSettings = field(default_factory=SequenceSettings)
     corpus: CorpusSettings = field(default_factory=CorpusSettings)
     seed: int = 0
@@ -78,6 +79,9 @@ class BuildSettings(Settings):
 
     def __post_init__(self) -> None:
         choice("objective", self.objective, tuple(OBJECTIVES))
+        short = self.sequences.short_sequence_probability
+        if short and self.sequences.pairs == "none" and self.sequences.sequences == "packed":
+            raise ValueError("short_sequence_probability does not apply to packed sequences")
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed {self.seed} must be from 0 to 2^63 - 1")
         if not 1 <= self.copies <= 100:
@@ -99,14 +103,22 @@ class BuildSettings(Settings):
         objective = options.get("objective", cls.objective)
         choice("objective", objective, tuple(OBJECTIVES))
         records = {
-            "objective_settings": OBJECTIVES[objective].settings,
+            "objective_settings": FORMS[objective].settings,
             "sequences": SequenceSettings,
             "corpus": CorpusSettings,
         }
+        written = {n: _pop(rest, {f.name for f in fields(kind)}) for n, kind in records.items()}
         own: dict[str, Any] = {
-            name: settings_from(kind, _pop(rest, {f.name for f in fields(kind)}))
-            for name, kind in records.items()
+            "objective_settings": settings_from(
+                FORMS[objective].settings, written["objective_settings"]
+            ),
+            "corpus": settings_from(CorpusSettings, written["corpus"]),
         }
+        own["sequences"] = settings_from(
+            SequenceSettings,
+            _sequence_defaults(objective, own["objective_settings"], written["sequences"])
+            | written["sequences"],
+        )
         if "partition_size" in rest:
             own["partition_bytes"] = parse_size(rest.pop("partition_size"))
         if "valid" in rest:
@@ -117,6 +129,20 @@ class BuildSettings(Settings):
         known = {f.name for kind in records.values() for f in fields(kind)} | names
         refuse_unknown("setting", rest, sorted(known | {"partition_size", "valid"}))
         return cls(objective=objective, **own, **plain)
+
+
+def _sequence_defaults(
+    objective: str, settings: Settings, given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """How an objective's sequences are made as far as nobody says."""
+    form = FORMS[objective]
+    if given.get("pairs", form.pairs[0]) != "none":
+        return {"length": form.length, "short_sequence_probability": PAIRS_SHORT}
+    return {
+        "length": form.length,
+        "sequences": default_sequences(objective, settings),
+        "short_sequence_probability": form.short,
+    }
 
 
 def _pop(options: dict[str, Any], names: set[str]) -> dict[str, Any]:
@@ -215,7 +241,16 @@ class Builder:
             source=partition.source,
             partition=partition.ordinal,
         )
-        sequences, drops = make_sequences(tokens, settings.sequences, vocabulary, key)
+        objective = OBJECTIVES[settings.objective]
+        sequences, drops = make_sequences(
+            tokens,
+            settings.sequences,
+            vocabulary,
+            key,
+            frame=objective.frame,
+            raw_lengths=self._raw_lengths(part, partition),
+            sentence_starts=settings.objective == "bart",
+        )
         if not len(sequences):
             return [], drops
         text = _text_of(documents, places)
@@ -227,6 +262,22 @@ class Builder:
         copies = range(settings.copies)
         return [self._write(part, sequences, partition, copy) | about for copy in copies], drops
 
+    def _raw_lengths(self, part: str, partition: Partition) -> Callable[[int], RawLengths] | None:
+        """How many raw tokens the first so many windows of a part hold, where that varies."""
+        settings, vocabulary = self.job.settings, self.job.tokenizer.vocabulary
+        raw_lengths = OBJECTIVES[settings.objective].raw_lengths
+        if raw_lengths is None:
+            return None
+        key = key_for(
+            settings.seed,
+            f"raw lengths {part}",
+            source=partition.source,
+            partition=partition.ordinal,
+        )
+        return lambda rows: raw_lengths(
+            settings.objective_settings, vocabulary, settings.sequences.length, key, rows
+        )
+
     def _write(
         self, part: str, sequences: Sequences, partition: Partition, copy: int
     ) -> dict[str, Any]:
@@ -237,11 +288,11 @@ class Builder:
         rows = np.arange(len(sequences))
         keys = sub_keys(corruption_key(settings.seed, copy, *place), rows)
         columns = objective.corrupt(sequences, settings.objective_settings, vocabulary, keys)
+        scored = objective.scored(columns)
         columns |= sequences.provenance()
         if not settings.keep_order:
             order = permutation(len(rows), order_key(settings.seed, *place))
             columns = take_rows(columns, order)
-        scored = ragged(columns, objective.scored)
         entry = write_shard(
             self.job.folder(part),
             shard_name(partition.source, partition.ordinal, copy),
@@ -249,7 +300,7 @@ class Builder:
             vocabulary_size=vocabulary.size,
             length=settings.sequences.length,
         )
-        return entry | {"tokens": len(sequences.ids), "scored_tokens": len(scored.values)}
+        return entry | {"tokens": len(sequences.ids), "scored_tokens": scored}
 
 
 def _held_out(

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from lmprep.batches import Columns
 from lmprep.jit import kernel
 from lmprep.keyed_random import Keys, draw, key_for, permuted
-from lmprep.objectives import OBJECTIVES
-from lmprep.settings import settings_from
+from lmprep.objectives import stored_objective
 from lmprep.shards.manifest import parse_shard_name
 from lmprep.shards.reader import Dataset
 
@@ -38,9 +37,14 @@ class Redrawn:
         self.folder, self.manifest = dataset.folder, dataset.manifest
         self.vocabulary, self.shards = dataset.vocabulary, dataset.shards
         self._dataset = dataset
-        self._objective = OBJECTIVES[dataset.manifest["objective"]]
+        objective, self._settings = stored_objective(dataset.manifest)
+        if objective.restore is None:
+            raise ValueError(
+                f"copy {copy} is not stored, and {dataset.manifest['objective']} keeps too little "
+                f"to be drawn anew; {dataset.folder} holds {dataset.copies}"
+            )
+        self._corrupt, self._restore = objective.corrupt, objective.restore
         settings = dataset.manifest["settings"]
-        self._settings = settings_from(self._objective.settings, settings["objective_settings"])
         self._keep_order = bool(settings["keep_order"])
         part = dataset.manifest["part"]
         places = [(part, *parse_shard_name(entry["file"])[:2]) for entry in dataset.shards]
@@ -54,11 +58,11 @@ class Redrawn:
 
     def rows(self, indices: NDArray[np.int64]) -> Columns:
         """The given rows (int64 [B]) in the given order, corrupted anew."""
-        sequences = self._objective.restore(self._dataset.rows(indices), self.vocabulary)
+        sequences = self._restore(self._dataset.rows(indices), self._settings, self.vocabulary)
         shards, local = self._dataset.locate(indices)
         keys = np.empty(len(indices), np.uint64)
         _row_keys(shards, local, self._rows, self._order, self._corruption, self._keep_order, keys)
-        columns = self._objective.corrupt(sequences, self._settings, self.vocabulary, keys)
+        columns = self._corrupt(sequences, self._settings, self.vocabulary, keys)
         return {**columns, **sequences.provenance()}
 
 

@@ -5,7 +5,6 @@ Rates are exact decimals (`0.15` is 15/100, never the float beside it), sizes ar
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
@@ -14,12 +13,14 @@ from fractions import Fraction
 from typing import Any, TypeVar
 
 FAMILIES = ("bert", "roberta", "gpt2", "t5", "ul2")
-OBJECTIVES = ("mlm",)
 PAIRS = ("none", "nsp", "sop")
 SEQUENCES = ("packed", "document")
 FORMATS = ("txt", "jsonl")
 DOCUMENTS = ("blank", "line", "file")
 SENTENCES = ("line", "icu", "none")
+
+Number = Fraction
+"""A field of this type is any exact number; one that is annotated as Fraction is a rate."""
 
 _SIZE_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 _TIME_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -37,6 +38,18 @@ def parse_rate(text: object) -> Fraction:
     if rate.denominator >= 2**31:
         raise ValueError(f"rate {written} has too many decimals")
     return rate
+
+
+def parse_number(text: object) -> Fraction:
+    """`3`, `3.5` or `7/2` as an exact fraction, not negative."""
+    written = str(text).strip()
+    try:
+        number = Fraction(written)
+    except (ValueError, ZeroDivisionError):
+        raise ValueError(f"{written!r} is not a number such as 3 or 3.5") from None
+    if number < 0:
+        raise ValueError(f"number {written} is negative")
+    return number
 
 
 def parse_size(text: object) -> int:
@@ -90,8 +103,13 @@ def settings_from(kind: type[SettingsType], written: Mapping[str, Any]) -> Setti
         if name not in written and f.default is MISSING and f.default_factory is MISSING:
             raise ValueError(f"{name} is missing")
     check_types(kind, written)
-    values = {k: parse_rate(v) if known[k].type == "Fraction" else v for k, v in written.items()}
-    return kind(**values)
+    return kind(**{name: _parsed(str(known[name].type), value) for name, value in written.items()})
+
+
+def _parsed(annotation: str, value: Any) -> Any:
+    """A value as its field has it: rates and numbers are read from their text."""
+    parse = {"Fraction": parse_rate, "Number": parse_number}.get(annotation.split(" | ")[0])
+    return value if parse is None or value is None else parse(value)
 
 
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -140,32 +158,6 @@ def _plain(value: Any) -> Any:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MlmSettings(Settings):
-    """Masked language modelling (BERT, arXiv:1810.04805, section 3.1).
-
-    Args:
-        mask_rate: share of a sequence's tokens (special tokens counted) that are predicted.
-        mask_share: share of the predicted tokens that become the mask token.
-        random_share: share that become a random token; the rest stays as it is.
-    """
-
-    mask_rate: Fraction = Fraction(15, 100)
-    mask_share: Fraction = Fraction(8, 10)
-    random_share: Fraction = Fraction(1, 10)
-
-    def __post_init__(self) -> None:
-        if not 0 < self.mask_rate <= 1:
-            raise ValueError(f"mask_rate {decimal(self.mask_rate)} must be above 0 and at most 1")
-        if math.lcm(self.mask_share.denominator, self.random_share.denominator) >= 2**31:
-            raise ValueError("mask_share and random_share have too many decimals")
-        if self.mask_share < 0 or self.random_share < 0 or self.mask_share + self.random_share > 1:
-            raise ValueError(
-                f"mask_share {decimal(self.mask_share)} and random_share "
-                f"{decimal(self.random_share)} must not be negative and add up to at most 1"
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
 class CorpusSettings(Settings):
     """How input files become documents and sentences.
 
@@ -202,14 +194,14 @@ class SequenceSettings(Settings):
         length: tokens in a sequence at most, special tokens included.
         sequences: `document` (windows never cross a document) or `packed`; not with pairs.
         pairs: `none`, `nsp` or `sop`.
-        short_sequence_probability: pairs: share of chunks that aim at a random shorter length
-            (BERT's code: 0.1).
+        short_sequence_probability: share that aims at a random shorter length: of chunks for
+            pairs (BERT's code: 0.1), of windows without (ELECTRA's code: 0.05).
     """
 
     length: int = 128
     sequences: str = "document"
     pairs: str = "none"
-    short_sequence_probability: Fraction = Fraction(1, 10)
+    short_sequence_probability: Fraction = Fraction(0)
 
     def __post_init__(self) -> None:
         choice("sequences", self.sequences, SEQUENCES)
@@ -222,9 +214,10 @@ class SequenceSettings(Settings):
             raise ValueError(f"short_sequence_probability {short} must be a rate from 0 to 1")
         if self.pairs != "none" and self.sequences != "document":
             raise ValueError(f"sequences {self.sequences} does not go with pairs {self.pairs}")
-        if self.pairs == "none" and short != SequenceSettings.short_sequence_probability:
-            raise ValueError("short_sequence_probability applies to pairs only")
 
+
+PAIRS_SHORT = Fraction(1, 10)
+"""Share of pairs that aim at a shorter length unless given (BERT's code)."""
 
 ALGORITHMS = ("wordpiece", "bpe", "byte-bpe", "unigram", "word")
 CRITERIA = ("frequency",)

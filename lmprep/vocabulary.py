@@ -26,6 +26,7 @@ class Vocabulary:
             cls opens a sequence (`[CLS]`, `<s>`), sep closes a segment or a document (`[SEP]`,
             `</s>`, `<|endoftext|>`).
         sentinels: ids of the sentinel tokens in the order they are used.
+        modes: ids of UL2's mode tokens `[R]`, `[S]`, `[X]`, in that order.
     """
 
     family: str
@@ -37,6 +38,7 @@ class Vocabulary:
     sep: int | None = None
     mask: int | None = None
     sentinels: tuple[int, ...] = ()
+    modes: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lmprep.build import BuildSettings
 from lmprep.engines import job
-from lmprep.settings import CorpusSettings, SequenceSettings, VocabSettings
+from lmprep.settings import PAIRS_SHORT, CorpusSettings, SequenceSettings, VocabSettings
 from lmprep.vocab import make_vocabulary
 
 SYLLABLES = ["ba", "ke", "lo", "mi", "nu", "ra", "so", "te", "vi", "zu"]
@@ -39,9 +39,11 @@ def build_dataset(corpus: Path, tokenizer: Path, out: Path, **changes: object) -
 
     As in a recipe, the held-out part of `train` is `valid` beside it.
     """
+    pairs = str(changes.pop("pairs", "nsp"))
     sequences = SequenceSettings(
         length=int(str(changes.pop("length", 48))),
-        pairs=str(changes.pop("pairs", "nsp")),
+        pairs=pairs,
+        short_sequence_probability=PAIRS_SHORT if pairs != "none" else Fraction(0),
         sequences=str(changes.pop("sequences", "document")),
     )
     settings = BuildSettings(

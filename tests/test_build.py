@@ -309,7 +309,7 @@ def test_an_objective_without_its_tokens_is_refused_before_any_work(corpus, tmp_
         ({"length": "long"}, "length is 'long', not a whole number"),
         ({"keep_order": "no"}, "keep_order is 'no', not true or false"),
         ({"pairs": "nsp", "sequences": "packed"}, "packed does not go with pairs nsp"),
-        ({"short_sequence_probability": "0.5"}, "applies to pairs only"),
+        ({"sequences": "packed", "short_sequence_probability": "0.5"}, "does not apply to packed"),
         ({"mask_share": "0.33333333", "random_share": "1/3000001"}, "too many decimals"),
         ({"partition_size": "100GB"}, "from 1kB to 1GB"),
         ({"valid": "60%"}, "valid 0.6"),

@@ -13,8 +13,8 @@ import lmprep
 
 PACKAGE = Path(lmprep.__file__).parent
 PRIMITIVES = {
-    "lmprep", "errors", "settings", "jit", "ragged", "keyed_random", "vocabulary", "batches",
-    "files",
+    "lmprep", "errors", "settings", "objective_settings", "jit", "ragged", "keyed_random",
+    "vocabulary", "batches", "files",
 }  # fmt: skip
 SIDE_BY_SIDE = {"corpus", "tokenization", "sequences", "objectives", "shards"}
 MAKING = SIDE_BY_SIDE | {"dynamic", "build", "vocab"}

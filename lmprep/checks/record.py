@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from lmprep.batches import Columns, plain, ragged, take_rows
 from lmprep.checks.statistics import ALPHA, Verdict
+from lmprep.objective_settings import MlmSettings
 from lmprep.ragged import Ragged
-from lmprep.settings import MlmSettings, SequenceSettings
+from lmprep.settings import SequenceSettings
 from lmprep.vocabulary import Vocabulary
 
 

@@ -23,8 +23,9 @@ from lmprep.checks.masking import Positions, RandomTokens, Treatment, masking_la
 from lmprep.checks.record import Batch, Check, Contract
 from lmprep.checks.rows import sound_laws, template_laws
 from lmprep.errors import DatasetError
+from lmprep.objective_settings import MlmSettings
 from lmprep.ragged import Ragged
-from lmprep.settings import MlmSettings, SequenceSettings, settings_from
+from lmprep.settings import SequenceSettings, settings_from
 from lmprep.shards.manifest import parse_shard_name, read_manifest
 from lmprep.shards.reader import vocabulary_from
 from lmprep.shards.schema import from_arrow, widened

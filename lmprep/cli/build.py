@@ -17,7 +17,8 @@ from lmprep.cli.options import (
     given,
     settled,
 )
-from lmprep.settings import OBJECTIVES, PAIRS, SEQUENCES
+from lmprep.objective_settings import FORMS
+from lmprep.settings import PAIRS, SEQUENCES
 
 if TYPE_CHECKING:
     from lmprep.engines.job import BuildResult, Plan
@@ -33,7 +34,7 @@ _RUN_FLAGS = (
     "  lmprep build mlm corpus/*.txt -t tok -o shards --pairs nsp --length 128\n"
     "  zcat books.jsonl.gz | lmprep build mlm - --format jsonl -t tok -o shards --valid 1%"
 )
-@click.argument("objective", type=click.Choice(OBJECTIVES))
+@click.argument("objective", type=click.Choice(tuple(FORMS)))
 @corpus_options
 @click.option("-t", "--tokenizer", required=True, help="Tokenizer folder or tokenizer.json.")
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Output folder.")

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from lmprep.batches import Columns, Sequences, ragged
 from lmprep.jit import kernel
 from lmprep.keyed_random import Keys, integer_below
+from lmprep.objective_settings import MlmSettings
 from lmprep.ragged import Ragged, offsets_of
-from lmprep.settings import MlmSettings
 from lmprep.vocabulary import Vocabulary
 
 # One counter for each kind of draw of a row, so that no two draws share a (key, counter):
@@ -62,7 +62,7 @@ def corrupt(
     }
 
 
-def restore(columns: Columns, vocabulary: Vocabulary) -> Sequences:
+def restore(columns: Columns, settings: MlmSettings, vocabulary: Vocabulary) -> Sequences:
     """Undo `corrupt`: the sequences with their original ids and their provenance.
 
     Word starts are not stored for this objective, which does not use them: they come back as True.

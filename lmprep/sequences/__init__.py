@@ -6,7 +6,10 @@ one key. Every token ends in a sequence or in a counted drop.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+from numpy.typing import NDArray
 
 from lmprep.batches import Drops, Sequences, Tokens
 from lmprep.sequences.documents import document_windows
@@ -17,9 +20,18 @@ from lmprep.sequences.templates import template_of
 from lmprep.settings import SequenceSettings
 from lmprep.vocabulary import Vocabulary
 
+RawLengths = tuple[NDArray[np.int64], NDArray[np.int8] | None]
+
 
 def make_sequences(
-    tokens: Tokens, settings: SequenceSettings, vocabulary: Vocabulary, key: np.uint64
+    tokens: Tokens,
+    settings: SequenceSettings,
+    vocabulary: Vocabulary,
+    key: np.uint64,
+    *,
+    frame: str = "template",
+    raw_lengths: Callable[[int], RawLengths] | None = None,
+    sentence_starts: bool = False,
 ) -> tuple[Sequences, Drops]:
     """The sequences of one partition, in the order of its text, and what was dropped.
 
@@ -27,7 +39,11 @@ def make_sequences(
         tokens: the partition's documents.
         settings: how to cut them.
         vocabulary: its family fixes the template.
-        key: fixes every draw; windows draw nothing.
+        key: fixes every draw.
+        frame: how they are laid out, one of `batches.FRAMES`.
+        raw_lengths: tells how many tokens each of the first so many windows holds (int64) and
+            its denoiser (int8, or None); for frame `bare`, by default the length.
+        sentence_starts: say where sentences begin; for frame `bare`.
 
     Raises:
         ValueError: the vocabulary's family has no template for these sequences.

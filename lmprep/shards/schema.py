@@ -13,8 +13,11 @@ from lmprep.batches import Columns
 from lmprep.ragged import Ragged
 
 # What a column holds decides its type on disk: ids, positions in a sequence, or the type it has.
-_IDS = {"input_ids", "masked_labels"}
-_POSITIONS = {"masked_positions", "document_starts"}
+_IDS = {"input_ids", "masked_labels", "labels"}
+_POSITIONS = {
+    "masked_positions", "document_starts", "sentence_starts", "span_starts", "span_lengths",
+    "noise_positions",
+}  # fmt: skip
 
 
 def smallest(limit: int) -> np.dtype[np.uint16] | np.dtype[np.int32]:
@@ -45,7 +48,9 @@ def from_arrow(array: pa.Array) -> Ragged | np.ndarray[tuple[int], np.dtype[np.g
     """An Arrow column as a ragged or plain array, values not copied."""
     if pa.types.is_list(array.type):
         offsets = array.offsets.to_numpy().astype(np.int64)
-        return Ragged(array.values.to_numpy(zero_copy_only=True), offsets)
+        # Arrow packs eight booleans into a byte; these must be copied.
+        packed = pa.types.is_boolean(array.type.value_type)
+        return Ragged(array.values.to_numpy(zero_copy_only=not packed), offsets)
     return array.to_numpy(zero_copy_only=True)  # type: ignore[no-any-return]
 
 

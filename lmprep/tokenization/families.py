@@ -22,6 +22,7 @@ from tokenizers.processors import TemplateProcessing
 from lmprep.settings import VocabSettings
 
 ROLES = ("pad", "unk", "cls", "sep", "mask")
+MODES = ("[R]", "[S]", "[X]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +85,7 @@ TABLE = {
         roles=_T5_ROLES,
         single="$A </s>",
         pair="$A </s> $B:0 </s>",
-        end=("[R]", "[S]", "[X]"),
+        end=MODES,
         sentinels=256,
     ),
 }

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from tokenizers import Tokenizer
 
-from lmprep.tokenization.families import ROLES, TABLE
+from lmprep.tokenization.families import MODES, ROLES, TABLE
 from lmprep.vocabulary import Vocabulary
 
 _SENTINEL = re.compile(r"<extra_id_([0-9]+)>")
@@ -57,14 +57,18 @@ def vocabulary_of(tokenizer: Tokenizer, family: str, config: Mapping[str, object
     for role in _REQUIRED[family]:
         if roles.get(role) is None:
             raise ValueError(f"there is no {TABLE[family].roles[role]}, which {family} needs")
+    if family == "ul2" and (without := [mode for mode in MODES if mode not in ids]):
+        raise ValueError(f"there is no {without[0]}, which {family} needs")
     sentinels = _sentinels(ids)
     added = [i for i, t in tokenizer.get_added_tokens_decoder().items() if t.special]
-    special = {*added, *sentinels, *(i for i in roles.values() if i is not None)}
+    modes = [ids[mode] for mode in MODES if family == "ul2"]
+    special = {*added, *sentinels, *modes, *(i for i in roles.values() if i is not None)}
     return Vocabulary(
         family=family,
         size=max(ids.values()) + 1,
         special=tuple(sorted(special)),
         sentinels=sentinels if family in ("t5", "ul2") else (),
+        modes=tuple(modes),
         **roles,
     )
 
@@ -80,7 +84,7 @@ def family_of(tokenizer: Tokenizer) -> str | None:
     if closing[0] == ids.get("<|endoftext|>"):
         return "gpt2"
     if _sentinels(ids):
-        return "ul2" if {"[R]", "[S]", "[X]"} <= set(ids) else "t5"
+        return "ul2" if set(MODES) <= set(ids) else "t5"
     return None
 
 

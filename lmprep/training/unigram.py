@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from lmprep.errors import CheckpointError
 from lmprep.files import atomic_file
 from lmprep.keyed_random import key_for, permutation
-from lmprep.objectives import OBJECTIVES
+from lmprep.objectives import stored_objective
 from lmprep.shards.reader import Dataset
 
 FILE = "unigram.npy"
@@ -31,11 +31,12 @@ def count_unigrams(
     counts = np.zeros(datasets[0].vocabulary.size, np.int64)
     for number, dataset in enumerate(datasets):
         wanted = min(len(dataset), int(np.ceil(share * len(dataset))))
-        restore = OBJECTIVES[dataset.manifest["objective"]].restore
+        objective, settings = stored_objective(dataset.manifest)
+        assert objective.restore is not None
         rows = permutation(len(dataset), key_for(seed, "unigram", source=number), 0, wanted)
         for start in range(0, wanted, _ROWS_AT_ONCE):
             columns = dataset.rows(rows[start : start + _ROWS_AT_ONCE])
-            ids = restore(columns, dataset.vocabulary).ids
+            ids = objective.restore(columns, settings, dataset.vocabulary).ids
             counts += np.bincount(ids, minlength=len(counts))
     return counts * datasets[0].vocabulary.maskable
 

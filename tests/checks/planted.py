@@ -8,10 +8,11 @@ import numpy as np
 from lmprep.batches import DOCUMENT_SHIFT, Tokens
 from lmprep.checks.verify import verify
 from lmprep.keyed_random import key_for, sub_keys
+from lmprep.objective_settings import MlmSettings
 from lmprep.objectives import mlm
 from lmprep.ragged import Ragged, offsets_of
 from lmprep.sequences import make_sequences
-from lmprep.settings import MlmSettings, SequenceSettings
+from lmprep.settings import PAIRS_SHORT, SequenceSettings
 from lmprep.shards.manifest import write_manifest
 from lmprep.shards.writer import shard_name, write_shard
 from lmprep.vocabulary import Vocabulary
@@ -63,7 +64,7 @@ def columns_of(kind, source, copy=0, family="bert", seed=0, size=SIZE, masking=M
 
 def sequence_settings(kind):
     if kind in ("nsp", "sop"):
-        return SequenceSettings(length=LENGTH, pairs=kind)
+        return SequenceSettings(length=LENGTH, pairs=kind, short_sequence_probability=PAIRS_SHORT)
     return SequenceSettings(length=LENGTH, sequences=kind)
 
 

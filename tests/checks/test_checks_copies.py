@@ -8,7 +8,7 @@ from planted import MASK, columns_of, dataset, failed
 
 from lmprep.batches import join_rows, take_rows
 from lmprep.checks.verify import verify
-from lmprep.settings import MlmSettings
+from lmprep.objective_settings import MlmSettings
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,8 @@ from planted import (
 from lmprep.batches import DOCUMENT_SHIFT, take_rows
 from lmprep.checks.verify import verify
 from lmprep.files import canonical_json
+from lmprep.objective_settings import MlmSettings
 from lmprep.ragged import Ragged, offsets_of
-from lmprep.settings import MlmSettings
 from lmprep.shards import writer
 
 END_OF_STREAM = 8  # bytes

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lmprep.objective_settings import MlmSettings
 from lmprep.objectives.mlm import corrupt, prediction_counts, restore
-from lmprep.settings import MlmSettings
 from lmprep.vocabulary import Vocabulary
 from tests.strategies import BERT, keys_of, ragged_ids, seeds, sequences_of
 from tests.test_keyed_random import spec_below
@@ -66,7 +66,7 @@ def test_restoring_gives_the_sequences_back_and_leaves_the_input_alone(rows, see
     sequences = sequences_of(rows)
     before = sequences.ids.copy()
     columns = corrupt(sequences, MlmSettings(), BERT, keys_of(len(rows), seed))
-    restored = restore({**columns, **sequences.provenance()}, BERT)
+    restored = restore({**columns, **sequences.provenance()}, MlmSettings(), BERT)
 
     assert np.array_equal(sequences.ids, before)
     assert np.array_equal(restored.ids, before)

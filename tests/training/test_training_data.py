@@ -3,6 +3,7 @@ import pytest
 import torch
 from tiny_runs import LENGTH, make_folders
 
+from lmprep.objective_settings import MlmSettings
 from lmprep.objectives.mlm import restore
 from lmprep.ragged import Ragged
 from lmprep.shards.reader import Dataset
@@ -138,7 +139,7 @@ def test_an_error_while_making_a_batch_reaches_the_loop():
 
 def test_unigram_counts_are_those_of_all_rows_without_special_tokens(folder):
     dataset = Dataset(folder / "train")
-    ids = restore(dataset.rows(np.arange(len(dataset))), dataset.vocabulary).ids
+    ids = restore(dataset.rows(np.arange(len(dataset))), MlmSettings(), dataset.vocabulary).ids
     expected = np.bincount(ids, minlength=dataset.vocabulary.size)
     expected[list({0, 2, 3, 4})] = 0
 
