@@ -100,7 +100,8 @@ class Sequences:
         maskable: bool [T], False on special tokens.
         offsets: int64 [N + 1], into the three above.
         document, first_sentence: int64 and int32 [N]: number of the document the (first) text
-            came from, and which of its sentences, from 0.
+            came from, and which of its sentences, from 0. A window of frame `ended` that begins
+            with a separator comes from the last sentence of the document it closes.
         document_starts: packed, but not bare: the position of each further document in the
             sequence.
         sentence_starts: bare only, if asked for: the position of each sentence that begins in the

@@ -2,152 +2,55 @@
 
 Text -> sentences -> ids -> sequences -> corrupted copies -> Arrow, each step a pure function of
 the partition, the settings and a key. Whoever runs a partition, however often, writes the same
-bytes under the same names.
+bytes under the same names. An objective of two stages writes partials instead; `second_stage`
+makes the shards.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
-from fractions import Fraction
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.batches import DOCUMENT_SHIFT, Documents, Sequences, Tokens, take_rows
-from lmprep.corpus.formats import CorpusSettings, Partition
+from lmprep import partials
+from lmprep.batches import (
+    DOCUMENT_SHIFT,
+    Columns,
+    Documents,
+    Drops,
+    Sequences,
+    Tokens,
+    ragged,
+    take_rows,
+)
+from lmprep.build_settings import BuildSettings
+from lmprep.corpus.formats import Partition
 from lmprep.corpus.sentences import split_sentences
-from lmprep.dynamic import corruption_key, order_key
-from lmprep.errors import InputError
+from lmprep.dynamic import order_key
+from lmprep.errors import InputError, LmprepError
+from lmprep.examples import Place, corrupted, sequences_of
 from lmprep.files import write_json
 from lmprep.keyed_random import key_for, permutation, sub_keys
-from lmprep.objective_settings import FORMS, MlmSettings, default_sequences
-from lmprep.objectives import OBJECTIVES, RawLengths
+from lmprep.objectives import OBJECTIVES
 from lmprep.ragged import Ragged
-from lmprep.sequences import make_sequences
-from lmprep.settings import (
-    PAIRS_SHORT,
-    SequenceSettings,
-    Settings,
-    check_types,
-    choice,
-    parse_rate,
-    parse_size,
-    refuse_unknown,
-    settings_from,
-)
+from lmprep.shards.dense import Shape, as_lists, dense_columns, replacement_key
 from lmprep.shards.manifest import RECEIPTS
 from lmprep.shards.writer import shard_name, write_shard
 from lmprep.tokenization.encoder import Encoder
 from lmprep.tokenization.folder import TokenizerFolder
+from lmprep.vocabulary import Vocabulary
 
 # Raised whenever the same settings and text would give other bytes than before.
 ALGORITHMS = 1
 
-PARTS = ("train", "valid")
+Entry = dict[str, Any]
 
-
-@dataclass(frozen=True, kw_only=True)
-class BuildSettings(Settings):
-    """Everything that decides what a dataset holds, but for the text and the tokenizer.
-
-    Args:
-        objective: a name of `objectives.OBJECTIVES`.
-        objective_settings: the settings record of that objective.
-        sequences: how documents are cut into sequences.
-        corpus: how files are read as documents and sentences.
-        seed: every draw depends on it.
-        copies: how often each sequence is corrupted, each time anew.
-        valid: share of documents set aside for the second folder; 0 makes none.
-        partition_bytes: decompressed text in a partition, about.
-        keep_order: keep the rows of a shard in the order of the text.
-    """
-
-    objective: str = "mlm"
-    objective_settings: Settings = field(default_factory=MlmSettings)
-    sequences: SequenceSettings = field(default_factory=SequenceSettings)
-    corpus: CorpusSettings = field(default_factory=CorpusSettings)
-    seed: int = 0
-    copies: int = 1
-    valid: Fraction = Fraction(0)
-    partition_bytes: int = 64_000_000
-    keep_order: bool = False
-
-    def __post_init__(self) -> None:
-        choice("objective", self.objective, tuple(OBJECTIVES))
-        short = self.sequences.short_sequence_probability
-        if short and self.sequences.pairs == "none" and self.sequences.sequences == "packed":
-            raise ValueError("short_sequence_probability does not apply to packed sequences")
-        if not 0 <= self.seed < 2**63:
-            raise ValueError(f"seed {self.seed} must be from 0 to 2^63 - 1")
-        if not 1 <= self.copies <= 100:
-            raise ValueError(f"copies {self.copies} must be from 1 to 100")
-        if not 0 <= self.valid <= Fraction(1, 2):
-            raise ValueError(f"valid {float(self.valid)} must be from 0 to 0.5")
-        # A column of a shard holds fewer than 2^31 values, with pairs borrowed text among them.
-        if not 10**3 <= self.partition_bytes <= 10**9:
-            raise ValueError(f"partition size {self.partition_bytes} must be from 1kB to 1GB")
-
-    @classmethod
-    def from_options(cls, options: Mapping[str, Any]) -> BuildSettings:
-        """Settings from flags or the keys of a recipe: flat names, values parsed or as text.
-
-        Raises:
-            ValueError: an unknown name or a value that does not fit.
-        """
-        rest = {name: value for name, value in options.items() if name != "objective"}
-        objective = options.get("objective", cls.objective)
-        choice("objective", objective, tuple(OBJECTIVES))
-        records = {
-            "objective_settings": FORMS[objective].settings,
-            "sequences": SequenceSettings,
-            "corpus": CorpusSettings,
-        }
-        written = {n: _pop(rest, {f.name for f in fields(kind)}) for n, kind in records.items()}
-        own: dict[str, Any] = {
-            "objective_settings": settings_from(
-                FORMS[objective].settings, written["objective_settings"]
-            ),
-            "corpus": settings_from(CorpusSettings, written["corpus"]),
-        }
-        own["sequences"] = settings_from(
-            SequenceSettings,
-            _sequence_defaults(objective, own["objective_settings"], written["sequences"])
-            | written["sequences"],
-        )
-        if "partition_size" in rest:
-            own["partition_bytes"] = parse_size(rest.pop("partition_size"))
-        if "valid" in rest:
-            own["valid"] = parse_rate(rest.pop("valid"))
-        names = {"seed", "copies", "keep_order"}
-        plain = _pop(rest, names)
-        check_types(cls, plain)
-        known = {f.name for kind in records.values() for f in fields(kind)} | names
-        refuse_unknown("setting", rest, sorted(known | {"partition_size", "valid"}))
-        return cls(objective=objective, **own, **plain)
-
-
-def _sequence_defaults(
-    objective: str, settings: Settings, given: Mapping[str, Any]
-) -> dict[str, Any]:
-    """How an objective's sequences are made as far as nobody says."""
-    form = FORMS[objective]
-    if given.get("pairs", form.pairs[0]) != "none":
-        return {"length": form.length, "short_sequence_probability": PAIRS_SHORT}
-    return {
-        "length": form.length,
-        "sequences": default_sequences(objective, settings),
-        "short_sequence_probability": form.short,
-    }
-
-
-def _pop(options: dict[str, Any], names: set[str]) -> dict[str, Any]:
-    """Take the options with these names out."""
-    return {name: options.pop(name) for name in sorted(names & options.keys())}
+_SMALLER = "Build with a shorter --length or a smaller --partition-size"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +86,7 @@ class Builder:
         self._encoder = Encoder(job.tokenizer)
 
     def build(self, partition: Partition) -> dict[str, Any]:
-        """Write the partition's shards, then its receipt; return the receipt."""
+        """Write the partition's shards or partials, then its receipt; return the receipt."""
         job, settings = self.job, self.job.settings
         documents, drops = split_sentences(partition, settings.corpus)
         tokens = self._encode(documents)
@@ -201,13 +104,16 @@ class Builder:
         for part, chosen in (("train", ~held_out), ("valid", held_out)):
             places = np.flatnonzero(chosen)
             taken = tokens.take(places)
-            shards, lost = self._build_part(part, documents, taken, places, partition)
+            about = _about(taken, _text_of(documents, places))
+            place = Place(part, partition.source, partition.ordinal)
+            written, lost = self._build_part(place, taken, about)
             if part == "train":
                 lost += drops + partition.drops
             receipt[part] = {
                 "documents": len(places),
                 "input_tokens": len(taken.ids),
-                "shards": shards,
+                "about": about,
+                **written,
                 "drops": dict(sorted(lost.items())),
             }
         write_json(receipt_path(job.out, partition.source, partition.ordinal), receipt)
@@ -224,83 +130,79 @@ class Builder:
             ) from None
 
     def _build_part(
-        self,
-        part: str,
-        documents: Documents,
-        tokens: Tokens,
-        places: NDArray[np.int64],
-        partition: Partition,
-    ) -> tuple[list[dict[str, Any]], Counter[str]]:
-        """The shards of one part of the partition, a copy each, and what was dropped."""
+        self, place: Place, tokens: Tokens, about: dict[str, Any]
+    ) -> tuple[dict[str, list[Entry]], Drops]:
+        """The shards and partials of one part of the partition, and what was dropped."""
+        written: dict[str, list[Entry]] = {"shards": [], "partials": []}
         if not len(tokens):
-            return [], Counter()
-        settings, vocabulary = self.job.settings, self.job.tokenizer.vocabulary
-        key = key_for(
-            settings.seed,
-            f"sequences {part}",
-            source=partition.source,
-            partition=partition.ordinal,
-        )
-        objective = OBJECTIVES[settings.objective]
-        sequences, drops = make_sequences(
-            tokens,
-            settings.sequences,
-            vocabulary,
-            key,
-            frame=objective.frame,
-            raw_lengths=self._raw_lengths(part, partition),
-            sentence_starts=settings.objective == "bart",
-        )
+            return written, Counter()
+        job = self.job
+        vocabulary = job.tokenizer.vocabulary
+        sequences, drops = sequences_of(tokens, job.settings, vocabulary, place)
         if not len(sequences):
-            return [], drops
-        text = _text_of(documents, places)
-        about = {
-            "text_bytes": len(text),
-            "text_sha256": hashlib.sha256(text.data).hexdigest(),
-            "words": int(tokens.word_start.sum()),
-        }
-        copies = range(settings.copies)
-        return [self._write(part, sequences, partition, copy) | about for copy in copies], drops
+            return written, drops
+        if OBJECTIVES[job.settings.objective].second_stage == "none":
+            written["shards"] = [
+                write_copy(job, sequences, place, copy) | about
+                for copy in range(job.settings.copies)
+            ]
+        else:
+            written["partials"] = partials.save(
+                job.folder(place.part), place, sequences, job.settings, vocabulary
+            )
+        return written, drops
 
-    def _raw_lengths(self, part: str, partition: Partition) -> Callable[[int], RawLengths] | None:
-        """How many raw tokens the first so many windows of a part hold, where that varies."""
-        settings, vocabulary = self.job.settings, self.job.tokenizer.vocabulary
-        raw_lengths = OBJECTIVES[settings.objective].raw_lengths
-        if raw_lengths is None:
-            return None
-        key = key_for(
-            settings.seed,
-            f"raw lengths {part}",
-            source=partition.source,
-            partition=partition.ordinal,
-        )
-        return lambda rows: raw_lengths(
-            settings.objective_settings, vocabulary, settings.sequences.length, key, rows
-        )
 
-    def _write(
-        self, part: str, sequences: Sequences, partition: Partition, copy: int
-    ) -> dict[str, Any]:
-        """Corrupt the sequences as copy `copy`, shuffle the rows and write the shard."""
-        settings, vocabulary = self.job.settings, self.job.tokenizer.vocabulary
-        place = (part, partition.source, partition.ordinal)
-        objective = OBJECTIVES[settings.objective]
-        rows = np.arange(len(sequences))
-        keys = sub_keys(corruption_key(settings.seed, copy, *place), rows)
-        columns = objective.corrupt(sequences, settings.objective_settings, vocabulary, keys)
-        scored = objective.scored(columns)
-        columns |= sequences.provenance()
-        if not settings.keep_order:
-            order = permutation(len(rows), order_key(settings.seed, *place))
-            columns = take_rows(columns, order)
+def write_copy(
+    job: Job,
+    sequences: Sequences,
+    place: Place,
+    copy: int,
+    counts: NDArray[np.int64] | None = None,
+) -> Entry:
+    """Corrupt the sequences as copy `copy`, shuffle the rows and write the shard.
+
+    Args:
+        counts: as for `examples.corrupted`.
+
+    Returns:
+        The shard's manifest entry, but for what it says about the text.
+    """
+    settings, vocabulary = job.settings, job.tokenizer.vocabulary
+    objective = OBJECTIVES[settings.objective]
+    columns = corrupted(sequences, settings, vocabulary, place, copy, counts)
+    scored = objective.scored(columns)
+    tokens = len(sequences.ids)
+    if objective.second_stage == "counts":
+        tokens = len(ragged(columns, "input_ids").values)
+    if not settings.keep_order:
+        columns = take_rows(columns, permutation(len(sequences), order_key(settings.seed, *place)))
+    if settings.dense:
+        columns = _dense(columns, settings, vocabulary, copy)
+    try:
         entry = write_shard(
-            self.job.folder(part),
-            shard_name(partition.source, partition.ordinal, copy),
+            job.folder(place.part),
+            shard_name(place.source, place.partition, copy),
             columns,
             vocabulary_size=vocabulary.size,
             length=settings.sequences.length,
+            narrow=not settings.dense,
         )
-        return entry | {"tokens": len(sequences.ids), "scored_tokens": scored}
+    except ValueError as error:
+        raise LmprepError(str(error), fix=_SMALLER) from None
+    return entry | {"tokens": tokens, "scored_tokens": scored}
+
+
+def _dense(columns: Columns, settings: BuildSettings, vocabulary: Vocabulary, copy: int) -> Columns:
+    """The padded form of the rows, equally wide in every shard."""
+    longest_target = OBJECTIVES[settings.objective].longest_target
+    own, length = settings.objective_settings, settings.sequences.length
+    shape = Shape(
+        length=length,
+        target_length=longest_target(own, vocabulary, length) if longest_target else None,
+    )
+    key = replacement_key(settings.seed, copy)
+    return as_lists(dense_columns(columns, settings.objective, vocabulary, key, shape))
 
 
 def _held_out(
@@ -319,6 +221,15 @@ def _held_out(
     if partition.source == partition.ordinal == 0:
         held_out[np.argsort(draws, kind="stable")[:2]] = True
     return held_out
+
+
+def _about(tokens: Tokens, text: NDArray[np.uint8]) -> dict[str, Any]:
+    """What a manifest says about the text of a shard."""
+    return {
+        "text_bytes": len(text),
+        "text_sha256": hashlib.sha256(text.data).hexdigest(),
+        "words": int(tokens.word_start.sum()),
+    }
 
 
 def _text_of(documents: Documents, places: NDArray[np.int64]) -> NDArray[np.uint8]:

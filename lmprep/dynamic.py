@@ -30,7 +30,13 @@ def order_key(seed: int, part: str, source: int, partition: int) -> np.uint64:
 
 
 class Redrawn:
-    """A dataset whose rows are restored and corrupted anew as copy `copy`; else like `Dataset`."""
+    """A dataset whose rows are restored and corrupted anew as copy `copy`; else like `Dataset`.
+
+    Rows of an objective that draws nothing are the same in every copy.
+
+    Raises:
+        ValueError: too little is stored to restore the rows.
+    """
 
     def __init__(self, dataset: Dataset, copy: int) -> None:
         self.copy = copy
@@ -38,12 +44,14 @@ class Redrawn:
         self.vocabulary, self.shards = dataset.vocabulary, dataset.shards
         self._dataset = dataset
         objective, self._settings = stored_objective(dataset.manifest)
-        if objective.restore is None:
+        self._corrupt, self._restore = objective.corrupt, objective.restore
+        self._draws = objective.draws
+        if self._draws and self._restore is None:
             raise ValueError(
                 f"copy {copy} is not stored, and {dataset.manifest['objective']} keeps too little "
-                f"to be drawn anew; {dataset.folder} holds {dataset.copies}"
+                f"to be drawn anew; {dataset.folder} holds {dataset.copies}. Build more with "
+                "--copies"
             )
-        self._corrupt, self._restore = objective.corrupt, objective.restore
         settings = dataset.manifest["settings"]
         self._keep_order = bool(settings["keep_order"])
         part = dataset.manifest["part"]
@@ -57,8 +65,11 @@ class Redrawn:
         return len(self._dataset)
 
     def rows(self, indices: NDArray[np.int64]) -> Columns:
-        """The given rows (int64 [B]) in the given order, corrupted anew."""
-        sequences = self._restore(self._dataset.rows(indices), self._settings, self.vocabulary)
+        """The given rows (int64 [B]) in the given order, corrupted anew if anything is drawn."""
+        stored = self._dataset.rows(indices)
+        if not self._draws or self._restore is None:
+            return stored
+        sequences = self._restore(stored, self._settings, self.vocabulary)
         shards, local = self._dataset.locate(indices)
         keys = np.empty(len(indices), np.uint64)
         _row_keys(shards, local, self._rows, self._order, self._corruption, self._keep_order, keys)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 from lmprep.settings import FAMILIES, PAIRS, Number, Settings, choice, decimal, parse_number
 
@@ -15,6 +16,9 @@ NOISES = (
     "random-spans", "replace-spans", "drop-tokens", "bert-style", "mass", "deshuffle", "prefix-lm",
 )  # fmt: skip
 """The rows of T5's table of objectives (arXiv:1910.10683, table 3)."""
+
+LONGEST_SPAN = 1000
+"""Tokens in a span of T5's noise, on average, at most."""
 
 DENOISERS = (
     ("R", 3, Fraction(15, 100)),
@@ -29,9 +33,9 @@ DENOISERS = (
 that ends the row."""
 
 
-def about(text: str) -> dict[str, str]:
-    """What `--help` says of a field's flag."""
-    return {"about": text}
+def about(text: str, choices: tuple[str, ...] = ()) -> dict[str, Any]:
+    """What `--help` says of a field's flag, and the values it takes where they are few."""
+    return {"about": text, "choices": choices}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +164,9 @@ class T5Settings(Settings):
             as the paper's table does and its code does not.
     """
 
-    noise: str = field(default="random-spans", metadata=about("Which of T5's objectives."))
+    noise: str = field(
+        default="random-spans", metadata=about("Which of T5's objectives.", NOISES)
+    )
     noise_density: Fraction | None = field(
         default=None, metadata=about("Share of noise.  [default: 0.15; prefix-lm 0.5]")
     )
@@ -183,8 +189,10 @@ class T5Settings(Settings):
             object.__setattr__(self, "noise_density", default)
         elif not 0 < self.noise_density < 1:
             raise ValueError(f"noise_density {decimal(self.noise_density)} must be between 0 and 1")
-        if not 1 <= self.mean_span_length <= 1000:
-            raise ValueError(f"mean_span_length {self.mean_span_length} must be from 1 to 1000")
+        if not 1 <= self.mean_span_length <= LONGEST_SPAN:
+            raise ValueError(
+                f"mean_span_length {self.mean_span_length} must be from 1 to {LONGEST_SPAN}"
+            )
         if self.noise != "random-spans" and self.mean_span_length != 3:
             raise ValueError(f"mean_span_length does not apply to noise {self.noise}")
         if self.final_sentinel and self.noise not in ("random-spans", "replace-spans"):
@@ -195,6 +203,11 @@ class T5Settings(Settings):
         """`noise_density`, which is always set once the record is made."""
         assert self.noise_density is not None
         return self.noise_density
+
+
+_BART_RATES = (
+    "infill_rate", "permute_rate", "delete_rate", "mask_rate", "insert_rate", "rotate_rate",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,13 +249,23 @@ class BartSettings(Settings):
     )
 
     def __post_init__(self) -> None:
-        if not 0 < self.poisson_lambda <= 30 or self.poisson_lambda.denominator >= 2**31:
-            raise ValueError(
-                f"poisson_lambda {decimal(self.poisson_lambda)} must be above 0 and at most 30"
-            )
+        # Below 0.1 hardly any draw has a word: a row of some words would take thousands of draws.
+        mean = self.poisson_lambda
+        if not Fraction(1, 10) <= mean <= 30 or mean.denominator >= 2**31:
+            raise ValueError(f"poisson_lambda {decimal(mean)} must be from 0.1 to 30 words")
         for name in ("infill_rate", "delete_rate", "mask_rate"):
             if not 0 <= (rate := getattr(self, name)) < 1:
                 raise ValueError(f"{name} {decimal(rate)} must be from 0 to below 1")
+        for name in ("permute_rate", "random_share", "insert_rate", "rotate_rate"):
+            if not 0 <= (rate := getattr(self, name)) <= 1:
+                raise ValueError(f"{name} {decimal(rate)} must be from 0 to 1")
+        if self.random_share and not (self.infill_rate or self.mask_rate):
+            raise ValueError(
+                f"random_share {decimal(self.random_share)} has no mask tokens to replace; "
+                "infill_rate 0.3 makes some"
+            )
+        if not any(getattr(self, name) for name in _BART_RATES):
+            raise ValueError("every rate is 0, so nothing would change; infill_rate 0.3 is BART's")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,8 @@
     [evaluate]   held-out figures            -> OUT/evaluation.json
 
 Keys are the flags of the commands, with underscores. A step whose result is there with the same
-fingerprint is skipped, an unfinished one is resumed.
+fingerprint is skipped, an unfinished one is resumed. A recipe without [pretrain] ends with the
+examples, and sets none aside unless told to.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from lmprep.build import BuildSettings
+from lmprep.build_settings import BuildSettings
 from lmprep.corpus import expand
 from lmprep.engines import job
 from lmprep.errors import UsageError
 from lmprep.evaluation import evaluate
 from lmprep.files import json_sha256, write_json
 from lmprep.models.settings import model_settings
+from lmprep.objective_settings import FORMS
 from lmprep.settings import (
     BUDGETS,
     CorpusSettings,
@@ -38,8 +40,10 @@ from lmprep.settings import (
 )
 from lmprep.shards.manifest import read_manifest
 from lmprep.training import checkpoints
+from lmprep.training.fit import check_shape
 from lmprep.training.loop import OnProgress
 from lmprep.training.pretraining import pretrain
+from lmprep.training.tasks import check_trainable
 from lmprep.vocab import fingerprint, make_vocabulary
 
 OnText = Callable[[int], object]
@@ -57,7 +61,8 @@ class Recipe:
     Args:
         name: the file's name without its suffix.
         corpus: input arguments, relative paths already joined to the recipe's folder.
-        reading, vocab, build, pretrain: the settings of the steps.
+        reading, vocab, build, pretrain: the settings of the steps; pretrain is None for a recipe
+            that trains nothing.
     """
 
     name: str
@@ -65,7 +70,7 @@ class Recipe:
     reading: CorpusSettings
     vocab: VocabSettings
     build: BuildSettings
-    pretrain: PretrainSettings
+    pretrain: PretrainSettings | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,19 +149,31 @@ def _recipe(path: Path, tables: Mapping[str, Any], corpus: Sequence[str]) -> Rec
     in_corpus = [f.name for f in fields(CorpusSettings) if f.name in given["build"]]
     if in_corpus:
         raise ValueError(f"{in_corpus[0]} belongs to [corpus], not to [build]")
-    build = BuildSettings.from_options(
-        {"valid": _DEFAULT_VALID, **reading.as_dict(), **given["build"]}
-    )
-    if not build.valid:
+    trains = "pretrain" in tables
+    defaults = {"valid": _DEFAULT_VALID} if trains else {}
+    build = BuildSettings.from_options({**defaults, **reading.as_dict(), **given["build"]})
+    if trains and not build.valid:
         raise ValueError("valid is 0, but the last step needs held-out documents")
+    vocab = settings_from(VocabSettings, given["vocab"])
+    _check_family(vocab, build.objective)
     return Recipe(
         name=path.stem,
         corpus=tuple(corpus) or _files(path, given["corpus"].get("files", [])),
         reading=reading,
-        vocab=settings_from(VocabSettings, given["vocab"]),
+        vocab=vocab,
         build=build,
-        pretrain=_pretrain_settings(path, given["pretrain"], build.sequences.length),
+        pretrain=_pretrain_settings(path, given["pretrain"], build) if trains else None,
     )
+
+
+def _check_family(vocab: VocabSettings, objective: str) -> None:
+    """Raise `ValueError` unless a vocabulary will have the tokens that an objective needs."""
+    families = FORMS[objective].families
+    if vocab.family not in families:
+        raise ValueError(
+            f"objective {objective} needs a vocabulary of family {' or '.join(families)}, not "
+            f"{vocab.family}; set family in [vocab], and an algorithm that goes with it"
+        )
 
 
 def _files(path: Path, files: Any) -> tuple[str, ...]:
@@ -167,16 +184,16 @@ def _files(path: Path, files: Any) -> tuple[str, ...]:
     return tuple(_beside(path, file) for file in listed)
 
 
-def _pretrain_settings(path: Path, given: dict[str, Any], length: int) -> PretrainSettings:
-    """The table [pretrain], with a model that is there and takes sequences of `length`."""
+def _pretrain_settings(path: Path, given: dict[str, Any], build: BuildSettings) -> PretrainSettings:
+    """The table [pretrain], with a model that is there and can learn from what is built."""
+    check_trainable(build.objective, path)
     if isinstance(given.get("time"), str):
         given["time"] = parse_duration(given["time"])
     if str(given.get("model", "")).endswith(".toml"):
         given["model"] = _beside(path, given["model"])
     settings = settings_from(PretrainSettings, given)
-    positions = model_settings(settings.model, vocabulary_size=1).max_length
-    if length > positions:
-        raise ValueError(f"length {length} is beyond the {positions} positions of {settings.model}")
+    model = model_settings(settings.model, vocabulary_size=1)
+    check_shape(model, build.objective, build.sequences.length, path)
     return settings
 
 
@@ -193,7 +210,7 @@ def run_recipe(
     text_display: TextDisplay = lambda _what: nullcontext(lambda _bytes: None),
     training_display: TrainingDisplay = lambda: nullcontext(lambda _progress: None),
 ) -> dict[str, Any]:
-    """Run what is not done yet; return the figures of the evaluation.
+    """Run what is not done yet; return the figures of the evaluation, {} without a training.
 
     Args:
         out: the folder of all results.
@@ -216,8 +233,10 @@ def run_recipe(
     with text_display("build") as on_text:
         step = _build(recipe, out, workers, on_text)
     on_step(step)
+    if recipe.pretrain is None:
+        return {}
     with training_display() as on_progress:
-        step = _pretrain(recipe, out, on_progress)
+        step = _pretrain(recipe.pretrain, out, on_progress)
     on_step(step)
     step = _evaluate(out)
     on_step(step)
@@ -254,11 +273,11 @@ def _build(recipe: Recipe, out: Path, workers: int, on_text: OnText) -> Step:
     return Step(name="build", skipped=built.already_complete, result=result)
 
 
-def _pretrain(recipe: Recipe, out: Path, on_progress: OnProgress) -> Step:
+def _pretrain(settings: PretrainSettings, out: Path, on_progress: OnProgress) -> Step:
     result = pretrain(
         [out / "train"],
         out / "run",
-        recipe.pretrain,
+        settings,
         validation=out / "valid",
         resume=True,
         on_progress=on_progress,

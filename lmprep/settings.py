@@ -281,10 +281,11 @@ class PretrainSettings(Settings):
     Args:
         model: a name of `models.settings.MODELS`, or a TOML file.
         steps: updates of the weights.
-        tokens: tokens seen, padding not counted.
+        tokens: tokens of the rows seen, before corruption; padding not counted.
         time: seconds of training, validations and checkpoints not counted; the schedule follows
             the clock.
-        batch_tokens: tokens in an update, padding counted: sequences = batch_tokens // length.
+        batch_tokens: tokens in the inputs of an update, padding counted: sequences = batch_tokens
+            // length. What an encoder-decoder predicts comes on top.
         lr: peak learning rate; by default 5e-4, or 1e-4 for models 768 wide or wider.
         schedule: after the warmup, `linear` falls to 0, `constant` stays.
         warmup: share of the training in which the learning rate rises to its peak.
@@ -295,10 +296,11 @@ class PretrainSettings(Settings):
         precision: `auto` is bf16 where the processor has instructions for it, else fp32.
         device: `auto` is cuda where there is one.
         seed: of weights, order and dropout.
-        mlm_weight, pair_weight: of the two losses in their sum.
+        token_weight, pair_weight, boundary_weight: of the losses in their sum: of the predicted
+            tokens, of sentence pairs, of the span-boundary objective.
         checkpoint_every: steps from one checkpoint (and validation) to the next.
         log_every: steps in a line of the metrics.
-        static: later epochs see the stored masks again instead of new ones.
+        static: later epochs see the stored corruption again instead of a new one.
     """
 
     model: str
@@ -317,8 +319,9 @@ class PretrainSettings(Settings):
     precision: str = "auto"
     device: str = "auto"
     seed: int = 0
-    mlm_weight: float = 1.0
+    token_weight: float = 1.0
     pair_weight: float = 1.0
+    boundary_weight: float = 1.0
     checkpoint_every: int = 500
     log_every: int = 10
     static: bool = False
@@ -340,7 +343,7 @@ class PretrainSettings(Settings):
             value = getattr(self, name)
             if value is not None and not 0 <= value < 1:
                 raise ValueError(f"{name} {value} must be from 0 to below 1")
-        for name in ("weight_decay", "mlm_weight", "pair_weight"):
+        for name in ("weight_decay", "token_weight", "pair_weight", "boundary_weight"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} {getattr(self, name)} must not be negative")
         if not 0 <= self.seed < 2**63:

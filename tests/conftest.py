@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -30,6 +30,14 @@ def shared() -> Path:
     if not SHARED.exists():
         pytest.skip("the folder of real corpora is not here")
     return SHARED
+
+
+@pytest.fixture(scope="module")
+def quick_disk() -> Iterator[None]:
+    """Do not wait for the disk: for tests that write hundreds of files in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
 
 
 @pytest.fixture

@@ -12,11 +12,12 @@ import pytest
 
 import lmprep
 from lmprep.batches import Tokens
-from lmprep.build import Builder, BuildSettings
+from lmprep.build import Builder
+from lmprep.build_settings import BuildSettings
 from lmprep.engines import job
 from lmprep.errors import InputError, UsageError
 from lmprep.shards.reader import Dataset
-from tests.corpora import build_dataset, make_tokenizer, write_corpus
+from tests.corpora import build_dataset, make_tokenizer, tree, write_corpus
 from tests.strategies import tokens_of
 
 
@@ -28,12 +29,6 @@ def corpus(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def tokenizer(corpus) -> Path:
     return make_tokenizer(corpus, corpus.parent / "tok")
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    """Every file of a folder by name."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def all_rows(dataset) -> dict[str, list]:
@@ -70,33 +65,6 @@ def test_a_moved_corpus_is_the_same_corpus(corpus, tokenizer, tmp_path):
 
     first = tree(build_dataset(corpus, tokenizer, tmp_path / "a"))
     assert first == tree(build_dataset(moved, tokenizer, tmp_path / "b"))
-
-
-@pytest.mark.parametrize(
-    ("pairs", "sequences"),
-    [("none", "document"), ("none", "packed"), ("nsp", "document"), ("sop", "document")],
-)
-def test_masks_redrawn_while_reading_are_the_masks_a_build_would_store(
-    corpus, tokenizer, tmp_path, pairs, sequences
-):
-    options = {"pairs": pairs, "sequences": sequences}
-    single = build_dataset(corpus, tokenizer, tmp_path / "single", **options)
-    several = build_dataset(corpus, tokenizer, tmp_path / "several", copies=3, **options)
-
-    for copy in (0, 2):
-        online, offline = lmprep.load(single, copy=copy), lmprep.load(several, copy=copy)
-        assert all_rows(online) == all_rows(offline)
-    assert all_rows(lmprep.load(single, 1)) != all_rows(lmprep.load(single, 2))
-
-
-def test_masks_are_redrawn_in_unshuffled_shards_too(corpus, tokenizer, tmp_path):
-    options = {"keep_order": True}
-    single = build_dataset(corpus, tokenizer, tmp_path / "single", **options)
-    double = build_dataset(corpus, tokenizer, tmp_path / "double", copies=2, **options)
-    documents = all_rows(Dataset(single))["document"]
-
-    assert all_rows(lmprep.load(single, 1)) == all_rows(lmprep.load(double, 1))
-    assert documents == sorted(documents)
 
 
 def test_another_seed_gives_other_rows_and_the_same_seed_the_same(corpus, tokenizer, tmp_path):
@@ -282,44 +250,6 @@ def test_three_documents_are_too_few_to_set_some_aside(tokenizer, tmp_path):
     with pytest.raises(InputError, match="3 documents are too few"):
         job.run(plan, workers=1, resume=False, force=False)
     assert not (tmp_path / "out-valid").exists()
-
-
-def test_an_objective_without_its_tokens_is_refused_before_any_work(corpus, tmp_path):
-    from lmprep.settings import CorpusSettings, VocabSettings
-    from lmprep.vocab import make_vocabulary
-
-    settings = VocabSettings(algorithm="byte-bpe", family="gpt2", size=300)
-    make_vocabulary([str(corpus)], tmp_path / "gpt2", settings, CorpusSettings())
-
-    with pytest.raises(UsageError, match=r"mlm needs a cls token.*lmprep vocab"):
-        plan_of(corpus, tmp_path / "gpt2", tmp_path / "out")
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"lenght": 64}, "unknown setting 'lenght'"),
-        ({"length": 4}, "length 4 must be from 8"),
-        ({"mask_rate": "0"}, "mask_rate"),
-        ({"mask_rate": "1.5"}, "rate 1.5 is not between 0 and 1"),
-        ({"mask_share": "0.8", "random_share": "0.3"}, "add up to at most 1"),
-        ({"pairs": "both"}, "pairs is 'both'"),
-        ({"copies": 0}, "copies 0"),
-        ({"copies": 1.5}, "copies is 1.5, not a whole number"),
-        ({"length": "long"}, "length is 'long', not a whole number"),
-        ({"keep_order": "no"}, "keep_order is 'no', not true or false"),
-        ({"pairs": "nsp", "sequences": "packed"}, "packed does not go with pairs nsp"),
-        ({"sequences": "packed", "short_sequence_probability": "0.5"}, "does not apply to packed"),
-        ({"mask_share": "0.33333333", "random_share": "1/3000001"}, "too many decimals"),
-        ({"partition_size": "100GB"}, "from 1kB to 1GB"),
-        ({"valid": "60%"}, "valid 0.6"),
-        ({"partition_size": "64 parsecs"}, "is not a size"),
-        ({"seed": -1}, "seed -1"),
-    ],
-)
-def test_settings_check_themselves(options, message):
-    with pytest.raises(ValueError, match=message):
-        BuildSettings.from_options(options)
 
 
 def test_taking_documents_keeps_their_sentences_and_words():

@@ -13,31 +13,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmprep.batches import Columns
-from lmprep.checks.record import Batch, Check, RowLaw, in_rows
-from lmprep.checks.rows import template_places
+from lmprep.checks.record import Batch, Check, Contract, Observer, RowLaw, place_in_row
 from lmprep.keyed_random import Keys, sub_keys
 from lmprep.ragged import Ragged
-from lmprep.shards.manifest import parse_shard_name
 
-# Rows with fewer ways to choose their tokens may well come out alike by chance.
-_LEAST_WAYS = 1000
-_MOST_ALIKE = 0.01
-# A few rows may be alike by chance where 1 % of them is less than one.
+# Rows that can be corrupted in fewer ways may well come out alike by chance.
+_LEAST_WAYS = 100
+_MOST_ALIKE = 0.05
+# A few rows may be alike by chance where 5 % of them are less than one.
 _FEW = 3
 
 
-def copy_law() -> RowLaw:
-    """Every copy restores to the rows of the partition's first one."""
-    return RowLaw("copies restored", "the same rows in the same order", _Restored().broken_by)
+def copy_laws(contract: Contract) -> list[Observer]:
+    """What copies must obey, where there are several."""
+    if contract.copies == 1:
+        return []
+    restored = RowLaw("copies restored", "the same rows in the same order", _Restored().broken_by)
+    return [restored, *([CopiesDiffer()] if contract.subject.ways is not None else [])]
 
 
 class _Restored:
+    """Every copy restores to the rows of the partition's first one."""
+
     def __init__(self) -> None:
         self._earlier = _Hashes()
 
     def broken_by(self, batch: Batch) -> NDArray[np.bool_]:
-        columns = batch.columns | {"input_ids": Ragged(batch.original, batch.ids.offsets)}
-        found = _row_hashes(columns, sorted(columns.keys() - {"masked_positions", "masked_labels"}))
+        kept = batch.columns.keys() - set(batch.contract.subject.redrawn)
+        columns = {name: batch.columns[name] for name in kept}
+        if batch.contract.subject.restores:
+            columns["original"] = batch.original
+        found = _row_hashes(columns, sorted(columns))
         self._earlier.keep(batch, found)
         first = self._earlier.of(self._earlier.copies[0], batch.numbers)
         broken: NDArray[np.bool_] = (first != 0) & (first != found)
@@ -45,9 +51,9 @@ class _Restored:
 
 
 class CopiesDiffer:
-    """No two copies have chosen the same tokens, and treated them alike, in more than 1 % of rows.
+    """No two copies have corrupted more than 5 % of their rows alike.
 
-    Rows that can be masked in fewer than 1000 ways are left out.
+    Rows that can be corrupted in fewer than 100 ways are left out.
     """
 
     def __init__(self) -> None:
@@ -56,8 +62,10 @@ class CopiesDiffer:
         self._alike: Counter[tuple[int, int]] = Counter()
 
     def see(self, batch: Batch) -> None:
-        found = _row_hashes(batch.columns, ["input_ids", "masked_positions"])
-        many = _has_many_ways(batch)
+        subject = batch.contract.subject
+        assert subject.ways is not None
+        found = _row_hashes(batch.columns, [n for n in subject.redrawn if n in batch.columns])
+        many = subject.ways(batch) >= np.log(_LEAST_WAYS)
         for copy in self._earlier.keep(batch, found):
             other = self._earlier.of(copy, batch.numbers)
             seen = many & (other != 0)
@@ -78,6 +86,15 @@ class CopiesDiffer:
         )
 
 
+def log_choices(things: NDArray[np.int64], chosen: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The logarithm of how many ways there are to choose so many of so many, float64 [N]."""
+    chosen = np.minimum(chosen, things)
+    # Logarithms of factorials: 0!, 1!, ...
+    logs = np.append(0.0, np.cumsum(np.log(np.arange(1, int(things.max(initial=0)) + 1))))
+    ways: NDArray[np.float64] = logs[things] - logs[chosen] - logs[things - chosen]
+    return ways
+
+
 class _Hashes:
     """The hashes of the rows of one partition, by copy."""
 
@@ -92,16 +109,15 @@ class _Hashes:
 
     def keep(self, batch: Batch, found: Keys) -> list[int]:
         """Keep a batch's hashes; returns which other copies of its partition there are."""
-        source, partition, copy = parse_shard_name(batch.file)
-        if self._place != (source, partition):
-            self._place, self._hashes = (source, partition), {}
-        kept = self._hashes.get(copy, np.zeros(0, np.uint64))
+        if self._place != (batch.source, batch.partition):
+            self._place, self._hashes = (batch.source, batch.partition), {}
+        kept = self._hashes.get(batch.copy, np.zeros(0, np.uint64))
         end = int(batch.numbers.max(initial=-1)) + 1
         if end > len(kept):
             kept = np.pad(kept, (0, max(end, 2 * len(kept)) - len(kept)))
         kept[batch.numbers] = found
-        self._hashes[copy] = kept
-        return [other for other in self._hashes if other != copy]
+        self._hashes[batch.copy] = kept
+        return [other for other in self._hashes if other != batch.copy]
 
     def of(self, copy: int, rows: NDArray[np.int64]) -> Keys:
         """The hashes of these rows, 0 where the copy has none: uint64 [N]."""
@@ -122,17 +138,7 @@ def _row_hashes(columns: Columns, names: Iterable[str]) -> Keys:
 def _column_hashes(column: Ragged | NDArray[np.generic], key: np.uint64) -> Keys:
     if not isinstance(column, Ragged):
         return sub_keys(key, column.astype(np.int64))
-    places = np.arange(len(column.values)) - np.repeat(column.offsets[:-1], column.lengths)
-    running = np.zeros(len(places) + 1, np.uint64)
-    np.cumsum(sub_keys(key, (places << 32) | column.values), out=running[1:])  # modulo 2**64
+    running = np.zeros(len(column.values) + 1, np.uint64)
+    hashes = sub_keys(key, (place_in_row(column) << 32) | column.values)
+    np.cumsum(hashes, out=running[1:])  # modulo 2**64
     return running[column.offsets[1:]] - running[column.offsets[:-1]]
-
-
-def _has_many_ways(batch: Batch) -> NDArray[np.bool_]:
-    """Which rows have at least `_LEAST_WAYS` sets of k of m candidates, bool [N]."""
-    m = in_rows(~template_places(batch), batch.ids.offsets)
-    k = np.minimum(m, batch.lists("masked_positions").lengths)
-    # Logarithms of factorials: 0!, 1!, ...
-    logs = np.append(0, np.cumsum(np.log(np.arange(1, batch.contract.sequences.length + 1))))
-    many: NDArray[np.bool_] = logs[m] - logs[k] - logs[m - k] >= np.log(_LEAST_WAYS)
-    return many

@@ -1,4 +1,4 @@
-"""The files of a dataset: hashes, Arrow's own rules, columns and their types, counts, copies."""
+"""The files of a dataset: hashes, Arrow's own rules, columns and their types, copies."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from lmprep.checks.record import Check, Contract
@@ -20,7 +21,6 @@ EXPECTED = {
     "sha256": "as in the manifest",
     "arrow": "valid in full, no nulls, batches where the manifest says",
     "columns": "names and types of this objective",
-    "counts": "rows, tokens and scored tokens as in the manifest",
 }
 
 
@@ -30,9 +30,12 @@ def shard_faults(folder: Path, entry: Entry, contract: Contract) -> dict[str, st
     faults = {"sha256": _hash_fault(path, entry), "arrow": _arrow_fault(path, entry)}
     if not faults["arrow"]:
         faults["columns"] = _column_fault(path, contract)
-        if not faults["columns"]:
-            faults["counts"] = _count_fault(path, entry)
     return faults
+
+
+def is_readable(faults: dict[str, str]) -> bool:
+    """Whether the rows of a shard with these faults can be looked at."""
+    return not faults["arrow"] and not faults["columns"]
 
 
 def file_checks(entries: list[Entry], faults: list[dict[str, str]], copies: int) -> list[Check]:
@@ -88,30 +91,36 @@ def _has_nulls(array: pa.Array) -> bool:
     return bool(array.null_count or inner)
 
 
-def expected_columns(contract: Contract) -> dict[str, pa.DataType]:
-    """The columns of masked language modelling over the contract's sequences."""
-    ids = pa.list_(pa.from_numpy_dtype(smallest(contract.vocabulary.size)))
-    positions = pa.list_(pa.from_numpy_dtype(smallest(contract.sequences.length)))
-    columns = {
-        "input_ids": ids,
-        "masked_positions": positions,
-        "masked_labels": ids,
-        "document": pa.int64(),
-        "first_sentence": pa.int32(),
-    }
-    if contract.is_packed:
-        columns |= {"document_starts": positions}
-    if contract.pairs != "none":
-        columns |= {
-            "first_segment_length": pa.int32(),
-            "second_document": pa.int64(),
-            "second_sentence": pa.int32(),
-            LABEL_COLUMNS[contract.pairs]: pa.int8(),
-        }
-    return columns
-
-
 LABEL_COLUMNS = {"nsp": "next_sentence_label", "sop": "sentence_order_label"}
+
+
+def expected_columns(contract: Contract) -> dict[str, pa.DataType]:
+    """The columns of the contract's objective over its sequences, with their types."""
+    kinds = {**contract.subject.columns(contract), **_provenance(contract)}
+    lists = {
+        "ids": pa.list_(pa.from_numpy_dtype(smallest(contract.vocabulary.size))),
+        "positions": pa.list_(pa.from_numpy_dtype(smallest(contract.length))),
+        "flags": pa.list_(pa.bool_()),
+    }
+    return {
+        name: lists[kind] if kind in lists else pa.from_numpy_dtype(np.dtype(kind))
+        for name, kind in kinds.items()
+    }
+
+
+def _provenance(contract: Contract) -> dict[str, str]:
+    """What rows of sequences say of their origin."""
+    if not contract.subject.frame:
+        return {}
+    columns = {"document": "int64", "first_sentence": "int32"}
+    if contract.has_document_starts:
+        columns["document_starts"] = "positions"
+    if contract.pairs != "none" or contract.subject.frame == "segments":
+        columns["first_segment_length"] = "int32"
+    if contract.pairs != "none":
+        columns |= {"second_document": "int64", "second_sentence": "int32"}
+        columns[LABEL_COLUMNS[contract.pairs]] = "int8"
+    return columns
 
 
 def _column_fault(path: Path, contract: Contract) -> str:
@@ -126,16 +135,6 @@ def _column_fault(path: Path, contract: Contract) -> str:
     if wrong:
         return f"{wrong[0]} is {schema.field(wrong[0]).type}, not {expected[wrong[0]]}"
     return ""
-
-
-def _count_fault(path: Path, entry: Entry) -> str:
-    found = {"rows": 0, "tokens": 0, "scored_tokens": 0}
-    for batch in stream(path):
-        found["rows"] += batch.num_rows
-        found["tokens"] += len(batch.column("input_ids").flatten())
-        found["scored_tokens"] += len(batch.column("masked_labels").flatten())
-    wrong = [name for name, count in found.items() if count != entry[name]]
-    return f"{found[wrong[0]]} {wrong[0]}, not {entry[wrong[0]]}" if wrong else ""
 
 
 def _copy_faults(entries: list[Entry], copies: int) -> list[str]:

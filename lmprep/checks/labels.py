@@ -40,13 +40,12 @@ def _sop_broken(batch: Batch) -> NDArray[np.bool_]:
 class Balance:
     """Labels are half and half. Copies hold the same pairs: the first one is counted.
 
-    Args:
-        dropped: pairs that were dropped to keep the balance; their labels were drawn too.
+    Pairs that were dropped to keep the balance drew labels too.
     """
 
-    def __init__(self, contract: Contract, dropped: int) -> None:
+    def __init__(self, contract: Contract) -> None:
         self._column = LABEL_COLUMNS[contract.pairs]
-        self._dropped = dropped
+        self._dropped = contract.manifest["drops"].get("nsp_balance_pairs", 0)
         self._counts = np.zeros(2, np.int64)
 
     def see(self, batch: Batch) -> None:

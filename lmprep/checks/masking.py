@@ -1,91 +1,198 @@
-"""Laws of masked language modelling: how many tokens, which, and what became of them."""
+"""Laws of masked objectives: what became of the chosen tokens, unit by unit.
+
+A unit is what one treatment is drawn for: a token (mlm), a word (whole-word, ngram), a merged span
+(span).
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.checks.record import Batch, Check, Contract, RowLaw, in_rows, running, statistical
-from lmprep.checks.rows import template_places
-from lmprep.checks.statistics import LEAST_EXPECTED, chi_square
-from lmprep.settings import decimal
+from lmprep.checks.frames import template_places
+from lmprep.checks.record import (
+    Batch,
+    Check,
+    Contract,
+    Law,
+    RowLaw,
+    any_in_rows,
+    statistical,
+)
+from lmprep.checks.rows import equal_law, frame_sound, length_law, rising_law, vocabulary_law
+from lmprep.checks.statistics import LEAST_EXPECTED, at_most_as_rare, chi_square
+from lmprep.ragged import Ragged
+
+Flags = NDArray[np.bool_]
+Units = Callable[[Batch], NDArray[np.int64]]
+"""(batch) -> where among its predicted tokens each unit begins: int64 [U], rising from 0."""
 
 _MOST_BUCKETS = 256
-_TENTHS = 10
+
+MASKED_COLUMNS = {"input_ids": "ids", "masked_positions": "positions", "masked_labels": "ids"}
 
 
-def masking_laws(contract: Contract) -> list[RowLaw]:
-    """What every row must obey."""
-    rate = decimal(contract.masking.mask_rate)
-    wanted = wanted_counts(contract)
+def masked_sound(contract: Contract) -> list[Law]:
+    """What every masked objective's rows must be like."""
     return [
-        RowLaw("predictions", f"{rate} of the length", lambda b: _count_broken(b, wanted)),
-        RowLaw("random tokens", "never special", _random_special),
+        length_law(3, contract.length),
+        vocabulary_law("ids", "input_ids", contract),
+        vocabulary_law("labels", "masked_labels", contract),
+        equal_law("labels and positions", ("masked_positions", "masked_labels")),
+        rising_law("positions", "masked_positions", "rising, within the row"),
+        *frame_sound(contract),
     ]
 
 
-def wanted_counts(contract: Contract) -> NDArray[np.int64]:
-    """How many tokens a row of each length predicts where so many can be, int64 [length + 1]."""
-    rate = contract.masking.mask_rate
-    # Python rounds fractions half to even, exactly.
-    return np.array([max(1, round(n * rate)) for n in range(contract.sequences.length + 1)])
+def put_back(batch: Batch) -> Ragged:
+    """The ids before corruption: labels at their positions."""
+    ids = batch.flat("input_ids").copy()
+    ids[batch.places("masked_positions")] = batch.flat("masked_labels")
+    return Ragged(ids, batch.ids.offsets)
 
 
-def _candidates(batch: Batch) -> NDArray[np.bool_]:
-    """Tokens that could have been chosen, bool [T]."""
-    return ~template_places(batch)
+def predicted(batch: Batch) -> int:
+    """How many tokens are to be predicted."""
+    return len(batch.flat("masked_labels"))
 
 
-def _count_broken(batch: Batch, wanted: NDArray[np.int64]) -> NDArray[np.bool_]:
-    candidates = in_rows(_candidates(batch), batch.ids.offsets)
-    expected = np.minimum(candidates, wanted[batch.ids.lengths])
-    broken: NDArray[np.bool_] = batch.lists("masked_positions").lengths != expected
-    return broken
+def special_law() -> RowLaw:
+    """Special tokens are never predicted; the unknown token may be."""
+
+    def broken(batch: Batch) -> Flags:
+        special = ~batch.contract.vocabulary.maskable[batch.flat("masked_labels")]
+        special |= template_places(batch)[batch.places("masked_positions")]
+        return any_in_rows(special, batch.lists("masked_positions").offsets)
+
+    return RowLaw("special tokens", "never predicted", broken)
 
 
-def _replaced(batch: Batch) -> NDArray[np.bool_]:
+def replacement_law() -> RowLaw:
+    """Random replacements are ordinary tokens."""
+
+    def broken(batch: Batch) -> Flags:
+        special = replaced(batch) & ~batch.contract.in_pool[found(batch)]
+        return any_in_rows(special, batch.lists("masked_positions").offsets)
+
+    return RowLaw("random tokens", "never special", broken)
+
+
+def predicted_flags(batch: Batch) -> Flags:
+    """Which tokens of the batch are predicted, bool [T]."""
+    return batch.once(_predicted_flags)
+
+
+def _predicted_flags(batch: Batch) -> Flags:
+    flags = np.zeros(len(batch.ids.values), np.bool_)
+    flags[batch.places("masked_positions")] = True
+    return flags
+
+
+def found(batch: Batch) -> NDArray[np.int32]:
+    """What stands where a token is predicted, int32 [K]."""
+    return batch.flat("input_ids")[batch.places("masked_positions")]
+
+
+def replaced(batch: Batch) -> Flags:
     """Which predicted tokens were replaced by another than the mask, bool [K]."""
-    found, labels = batch.found, batch.flat("masked_labels")
-    replaced: NDArray[np.bool_] = (found != labels) & (found != batch.contract.mask)
-    return replaced
+    here = found(batch)
+    other: Flags = (here != batch.flat("masked_labels")) & (here != batch.contract.mask)
+    return other
 
 
-def _random_special(batch: Batch) -> NDArray[np.bool_]:
-    special = ~_drawable(batch.contract)[batch.found]
-    return in_rows(_replaced(batch) & special, batch.lists("masked_positions").offsets) > 0
+def each_token(batch: Batch) -> NDArray[np.int64]:
+    """Every predicted token is a unit."""
+    return np.arange(len(batch.flat("masked_labels")))
 
 
-def _drawable(contract: Contract) -> NDArray[np.bool_]:
-    """Which ids a random replacement may be, bool [V]."""
-    drawable = np.ones(contract.vocabulary.size, np.bool_)
-    drawable[list(contract.vocabulary.special)] = False
-    return drawable
+def one_treatment_law(units: Units, name: str) -> RowLaw:
+    """The tokens of a unit are all masked, or none of them is."""
+
+    def broken(batch: Batch) -> Flags:
+        starts = units(batch)
+        masked = found(batch) == batch.contract.mask
+        mixed = _any(masked, starts) & _any(~masked, starts)
+        flags = np.zeros(len(masked), np.bool_)
+        flags[starts[mixed]] = True
+        return any_in_rows(flags, batch.lists("masked_positions").offsets)
+
+    return RowLaw("one treatment", f"for each {name}", broken)
+
+
+def _any(flags: Flags, starts: NDArray[np.int64]) -> Flags:
+    """Whether a unit has a flag that is set, bool [U]."""
+    return np.logical_or.reduceat(flags, starts) if len(starts) else np.zeros(0, np.bool_)
+
+
+class WholeReplacement:
+    """Where one token of a unit is random, all are: few equal the original, by chance.
+
+    A random token is the original in one of V cases; so many units of several tokens, of which one
+    differs, may hold one that does not.
+    """
+
+    def __init__(self, contract: Contract, units: Units, name: str) -> None:
+        self._units, self._name = units, name
+        self._in_pool = contract.in_pool
+        self._replaced = self._alike = self._drawable = 0
+
+    def see(self, batch: Batch) -> None:
+        starts, other = self._units(batch), replaced(batch)
+        sizes = np.diff(starts, append=len(other))
+        random = np.repeat(_any(other, starts) & (sizes > 1), sizes)
+        self._replaced += int(random.sum())
+        self._alike += int(np.sum(random & ~other))
+        self._drawable += int(self._in_pool[batch.flat("masked_labels")[random]].sum())
+
+    def check(self) -> Check:
+        mean = self._drawable / int(self._in_pool.sum())
+        return statistical(
+            "random throughout",
+            f"{mean:.1f} tokens as they were in a random {self._name}",
+            f"{self._alike} of {self._replaced}",
+            "found",
+            at_most_as_rare(self._alike, mean),
+        )
 
 
 class Treatment:
-    """Mask, random or kept: chi-square with two degrees of freedom.
+    """Mask, random or kept, by unit: chi-square with two degrees of freedom.
 
     A random token equals the original in one of V cases (V tokens it is drawn from), if the
-    original is among them.
+    original is among them; a unit looks kept where all its tokens do.
+
+    Args:
+        left_out: tells which predicted tokens are treated by another law, bool [K].
     """
 
-    def __init__(self, contract: Contract) -> None:
-        self._contract = contract
-        self._in_pool = _drawable(contract)
+    def __init__(
+        self, contract: Contract, units: Units, left_out: Callable[[Batch], Flags] | None = None
+    ) -> None:
+        self._contract, self._units, self._left_out = contract, units, left_out
         self._counts = np.zeros(3, np.int64)
-        self._drawable = 0  # predicted tokens that a random draw could have hit
+        self._hits = 0.0  # units that a random draw would leave as they are, by their chance
 
     def see(self, batch: Batch) -> None:
+        starts = self._units(batch)
+        masked = _any(found(batch) == self._contract.mask, starts)
+        random = _any(replaced(batch), starts) & ~masked
         labels = batch.flat("masked_labels")
-        masked = int(np.sum(batch.found == self._contract.mask))
-        replaced = int(_replaced(batch).sum())
-        self._counts += [masked, replaced, len(labels) - masked - replaced]
-        self._drawable += int(self._in_pool[labels].sum())
+        drawable = ~_any(~self._contract.in_pool[labels], starts)
+        sizes = np.diff(starts, append=len(labels))
+        if self._left_out is not None:
+            counted = ~self._left_out(batch)[starts]
+            masked, random, drawable = masked & counted, random & counted, drawable & counted
+            self._counts[2] -= int(np.sum(~counted))
+        self._counts += [int(masked.sum()), int(random.sum()), int(np.sum(~masked & ~random))]
+        tokens = float(self._contract.in_pool.sum())
+        self._hits += float(np.sum(tokens ** -sizes[drawable].astype(np.float64)))
 
     def check(self) -> Check:
-        settings, total = self._contract.masking, int(self._counts.sum())
+        settings, total = self._contract.settings, int(self._counts.sum())
         mask, random = float(settings.mask_share), float(settings.random_share)
-        hits = random * self._drawable / int(self._in_pool.sum())
+        hits = random * self._hits
         expected = np.array([mask * total, random * total - hits, 0.0])
         expected[2] = total - expected.sum()
         expected[np.abs(expected) < 1e-6 * total] = 0  # shares that are 0, but for rounding
@@ -99,8 +206,8 @@ class Treatment:
 
 
 def _shares(counts: NDArray[np.generic]) -> str:
-    masked, replaced, kept = 100 * counts / max(1, counts.sum())
-    return f"{masked:.2f} % mask, {replaced:.2f} % random, {kept:.2f} % kept"
+    masked, other, kept = 100 * counts / max(1, counts.sum())
+    return f"{masked:.2f} % mask, {other:.2f} % random, {kept:.2f} % kept"
 
 
 class RandomTokens:
@@ -108,30 +215,37 @@ class RandomTokens:
 
     Only replacements that differ from the original can be seen: the law of one is uniform over all
     tokens but the original. Neighbouring ids are put into at most 256 buckets.
+
+    Args:
+        pairs: (batch) -> replacements and the tokens that stood there, int32 [R] each.
     """
 
-    def __init__(self, contract: Contract) -> None:
-        self._pool = np.flatnonzero(_drawable(contract))
+    def __init__(
+        self,
+        contract: Contract,
+        pairs: Callable[[Batch], tuple[NDArray[np.int32], NDArray[np.int32]]] | None = None,
+    ) -> None:
+        self._pairs = pairs or _replacements
+        self._pool = np.flatnonzero(contract.in_pool)
         self._size = contract.vocabulary.size
         self._found = np.zeros(self._size, np.int64)
         self._labels = np.zeros(self._size, np.int64)
 
     def see(self, batch: Batch) -> None:
-        replaced = _replaced(batch)
-        labels = batch.flat("masked_labels")[replaced]
-        self._found += np.bincount(batch.found[replaced], minlength=self._size)
+        here, labels = self._pairs(batch)
+        self._found += np.bincount(here, minlength=self._size)
         self._labels += np.bincount(labels, minlength=self._size)
 
     def check(self) -> Check:
-        found, labels = self._found[self._pool], self._labels[self._pool]
-        total, drawable, tokens = int(found.sum()), int(labels.sum()), len(self._pool)
+        seen, labels = self._found[self._pool], self._labels[self._pool]
+        total, drawable, tokens = int(seen.sum()), int(labels.sum()), len(self._pool)
         buckets = max(1, min(_MOST_BUCKETS, tokens // 2, total // (2 * LEAST_EXPECTED)))
         edges = np.arange(buckets) * tokens // buckets
         sizes = np.diff(edges, append=tokens)
         expected = sizes * ((total - drawable) / tokens)
         if tokens > 1:
             expected = expected + (drawable * sizes - np.add.reduceat(labels, edges)) / (tokens - 1)
-        observed = np.add.reduceat(found, edges)
+        observed = np.add.reduceat(seen, edges)
         return statistical(
             "random tokens uniform",
             f"over {tokens} tokens",
@@ -141,45 +255,6 @@ class RandomTokens:
         )
 
 
-class Positions:
-    """Predicted tokens are uniform over a row's candidates: tenths of the row, chi-square.
-
-    Drawing k of m without replacement makes counts more even than independent draws, by
-    (m - k) / (m - 1); the test takes that into account.
-    """
-
-    def __init__(self, contract: Contract) -> None:
-        self._counts = np.zeros(_TENTHS, np.int64)
-        self._draws = np.zeros(contract.sequences.length + 1, np.int64)  # by m
-        self._variance = 0.0
-
-    def see(self, batch: Batch) -> None:
-        candidates, offsets = _candidates(batch), batch.ids.offsets
-        before = running(candidates)
-        m = before[offsets[1:]] - before[offsets[:-1]]
-        k = batch.lists("masked_positions").lengths
-        ranks = before[batch.chosen] - np.repeat(before[offsets[:-1]], k)
-        tenths = _TENTHS * ranks // np.maximum(1, np.repeat(m, k))
-        self._counts += np.bincount(np.minimum(tenths, _TENTHS - 1), minlength=_TENTHS)
-        self._draws += np.bincount(m, k, len(self._draws)).astype(np.int64)
-        self._variance += float(np.sum(k * np.maximum(0, m - k) / np.maximum(1, m - 1)))
-
-    def check(self) -> Check:
-        expected = np.zeros(_TENTHS)
-        for m in np.flatnonzero(self._draws):
-            tenths = np.bincount(_TENTHS * np.arange(m) // m, minlength=_TENTHS)
-            expected += self._draws[m] * tenths / m
-        total = int(self._counts.sum())
-        verdict = chi_square(self._counts, expected, scale=self._variance / max(1, total))
-        return statistical(
-            "positions uniform",
-            _percent(expected),
-            _percent(self._counts),
-            "chi-square",
-            verdict,
-        )
-
-
-def _percent(counts: NDArray[np.generic]) -> str:
-    shares = 100 * counts / max(1, counts.sum())
-    return f"tenths of a row: {shares.min():.2f} to {shares.max():.2f} %"
+def _replacements(batch: Batch) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    other = replaced(batch)
+    return found(batch)[other], batch.flat("masked_labels")[other]

@@ -1,20 +1,23 @@
-"""What a check says, and the rows it says it about."""
+"""What a check says, what is promised of a dataset, and the rows it is said of."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lmprep.batches import Columns, plain, ragged, take_rows
 from lmprep.checks.statistics import ALPHA, Verdict
-from lmprep.objective_settings import MlmSettings
 from lmprep.ragged import Ragged
 from lmprep.settings import SequenceSettings
 from lmprep.vocabulary import Vocabulary
+
+Derived = TypeVar("Derived")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,22 +40,76 @@ class Check:
     detail: str = ""
 
 
+class Observer(Protocol):
+    """Something that looks at all batches and decides at the end."""
+
+    def see(self, batch: Batch) -> object: ...
+    def check(self) -> Check: ...
+
+
+class Law(Observer, Protocol):
+    """An observer that also tells which rows of a batch break it, bool [N]."""
+
+    def see(self, batch: Batch) -> NDArray[np.bool_]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """How the rows of an objective look, and what they must obey.
+
+    Args:
+        frame: one of `batches.FRAMES`: how a sequence is laid out before corruption; empty where
+            rows are no sequences.
+        columns: (contract) -> what the objective stores itself: name to `ids`, `positions`,
+            `flags` (lists all three), or a NumPy type's name.
+        undo: (batch) -> the sequences before corruption, of rows that keep the `sound` laws; as
+            much of them as there is where it cannot be undone (`restores` is False then).
+        scored: (batch) -> how many tokens are to be predicted.
+        sound: (contract) -> laws without which the others make no sense; rows that break one of
+            them are shown to no other.
+        laws: (contract) -> everything else.
+        redrawn: the columns that differ from copy to copy; the others, and what `undo` gives,
+            do not.
+        ways: (batch) -> the logarithm of how many ways, at least, each row could have been
+            corrupted, float64 [N]; None where nothing is drawn.
+    """
+
+    frame: str
+    columns: Callable[[Contract], Mapping[str, str]]
+    undo: Callable[[Batch], Ragged]
+    scored: Callable[[Batch], int]
+    sound: Callable[[Contract], Sequence[Law]]
+    laws: Callable[[Contract], Sequence[Observer]]
+    redrawn: tuple[str, ...] = ()
+    ways: Callable[[Batch], NDArray[np.float64]] | None = None
+    restores: bool = True
+
+
 @dataclass(frozen=True, kw_only=True)
 class Contract:
     """What the manifest promises of every row.
 
     Args:
+        objective: its name.
+        settings: the record of its settings.
         copies: how often each sequence is stored, each time corrupted anew.
-        cls, sep, mask: ids of these special tokens, which the objective cannot do without.
+        subject: how its rows look.
+        folder, manifest: of the dataset, for what else it states.
     """
 
-    masking: MlmSettings
+    objective: str
+    settings: Any
     sequences: SequenceSettings
     vocabulary: Vocabulary
     copies: int
-    cls: int
-    sep: int
-    mask: int
+    subject: Subject
+    folder: Path
+    manifest: Mapping[str, Any]
+
+    @property
+    def length(self) -> int:
+        """Tokens in a row at most."""
+        return self.sequences.length
 
     @property
     def pairs(self) -> str:
@@ -65,9 +122,42 @@ class Contract:
         return self.pairs == "none" and self.sequences.sequences == "packed"
 
     @property
+    def has_document_starts(self) -> bool:
+        """Whether rows say where further documents begin."""
+        return self.is_packed and self.subject.frame != "bare"
+
+    @property
     def separators(self) -> int:
-        """Separators between the segments of a pair."""
+        """Separators between two segments."""
         return 2 if self.vocabulary.family == "roberta" else 1
+
+    @property
+    def cls(self) -> int:
+        """The token that opens a sequence."""
+        return _present(self.vocabulary.cls)
+
+    @property
+    def sep(self) -> int:
+        """The token that closes a segment, a document or a target."""
+        return _present(self.vocabulary.sep)
+
+    @property
+    def mask(self) -> int:
+        """The mask token."""
+        return _present(self.vocabulary.mask)
+
+    @cached_property
+    def in_pool(self) -> NDArray[np.bool_]:
+        """Which ids a random replacement may be: none that is special; bool [V]."""
+        drawable = np.ones(self.vocabulary.size, np.bool_)
+        drawable[list(self.vocabulary.special)] = False
+        return drawable
+
+
+def _present(token: int | None) -> int:
+    if token is None:
+        raise ValueError("the manifest's vocabulary lacks a token that its objective needs")
+    return token
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,15 +167,19 @@ class Batch:
     Args:
         columns: by name, N rows each.
         numbers: int64 [N], which rows of the shard they are.
-        file, source, copy: the shard.
+        ranks: int64 [N], which rows of the partition they are in the order of the text.
+        file, source, partition, copy: the shard.
     """
 
     columns: Columns
     numbers: NDArray[np.int64]
+    ranks: NDArray[np.int64]
     file: str
     source: int
+    partition: int
     copy: int
     contract: Contract
+    _derived: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -104,35 +198,35 @@ class Batch:
 
     def take(self, rows: NDArray[np.int64]) -> Batch:
         """These rows alone."""
-        columns = take_rows(self.columns, rows)
-        return Batch(columns, self.numbers[rows], self.file, self.source, self.copy, self.contract)
+        return replace(
+            self,
+            columns=take_rows(self.columns, rows),
+            numbers=self.numbers[rows],
+            ranks=self.ranks[rows],
+            _derived={},
+        )
+
+    def once(self, derive: Callable[[Batch], Derived]) -> Derived:
+        """What `derive` makes of the batch, made once however many laws ask for it."""
+        if derive not in self._derived:
+            self._derived[derive] = derive(self)
+        found: Derived = self._derived[derive]
+        return found
 
     @property
     def ids(self) -> Ragged:
         """The stored sequences."""
         return self.lists("input_ids")
 
-    def places(self, name: str) -> NDArray[np.int64]:
-        """A column of positions as indices into the ids of the whole batch."""
-        starts = np.repeat(self.ids.offsets[:-1], self.lists(name).lengths)
-        return np.add(starts, self.flat(name))
+    def places(self, name: str, within: Ragged | None = None) -> NDArray[np.int64]:
+        """A column of positions as indices into the values of `within` (by default `ids`)."""
+        starts = (within or self.ids).offsets[:-1]
+        return np.add(np.repeat(starts, self.lists(name).lengths), self.flat(name))
 
-    @cached_property
-    def chosen(self) -> NDArray[np.int64]:
-        """Where the predicted tokens stand among the ids of the whole batch."""
-        return self.places("masked_positions")
-
-    @cached_property
-    def original(self) -> NDArray[np.int32]:
-        """The ids before corruption, int32 [T]."""
-        ids = self.flat("input_ids").copy()
-        ids[self.chosen] = self.flat("masked_labels")
-        return ids
-
-    @cached_property
-    def found(self) -> NDArray[np.int32]:
-        """What stands where a token is predicted, int32 [K]."""
-        return self.flat("input_ids")[self.chosen]
+    @property
+    def original(self) -> Ragged:
+        """The sequences before corruption: ids, int32."""
+        return self.once(self.contract.subject.undo)
 
 
 def running(flags: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -146,6 +240,24 @@ def in_rows(flags: NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[np.
     """How many of the flags of each row are set, int64 [N]."""
     before = running(flags)
     return before[offsets[1:]] - before[offsets[:-1]]
+
+
+def any_in_rows(flags: NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether a row has a flag that is set, bool [N]."""
+    found: NDArray[np.bool_] = in_rows(flags, offsets) > 0
+    return found
+
+
+def row_of(column: Ragged) -> NDArray[np.int64]:
+    """The row of each value, int64 [T]."""
+    return np.repeat(np.arange(len(column)), column.lengths)
+
+
+def place_in_row(column: Ragged) -> NDArray[np.int64]:
+    """The position of each value in its row, int64 [T]."""
+    starts = np.repeat(column.offsets[:-1] - column.offsets[0], column.lengths)
+    places: NDArray[np.int64] = np.arange(len(starts)) - starts
+    return places
 
 
 class RowLaw:
@@ -163,14 +275,23 @@ class RowLaw:
         self._rows = self._broken = 0
         self._first = ""
 
+    @classmethod
+    def of_flags(cls, name: str, expected: str) -> RowLaw:
+        """A law of which others say, with `note`, which rows break it."""
+        return cls(name, expected, lambda batch: np.zeros(len(batch), np.bool_))
+
     def see(self, batch: Batch) -> NDArray[np.bool_]:
         """Take note of a batch; return which of its rows break the law."""
         broken = self._broken_by(batch)
+        self.note(batch, broken)
+        return broken
+
+    def note(self, batch: Batch, broken: NDArray[np.bool_]) -> None:
+        """Take note of a batch and of which of its rows break the law, bool [N]."""
         self._rows += len(batch)
         self._broken += int(broken.sum())
         if not self._first and broken.any():
             self._first = f"first in {batch.file}, row {batch.numbers[np.argmax(broken)]}"
-        return broken
 
     def check(self) -> Check:
         """The outcome over all batches."""

@@ -1,127 +1,128 @@
-"""Laws of single rows: lengths, ids, positions, special tokens where the template has them.
+"""Laws that make a row sound: ids lie in the vocabulary, positions in the row, lists fit together.
 
-The `sound` laws make sure that a row can be looked at closer: that positions point into it and ids
-into the vocabulary. Rows that break one of them are left out of everything that follows.
+Rows that break one of them are left out of everything that follows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.batches import DOCUMENT_SHIFT
-from lmprep.checks.record import Batch, Contract, RowLaw, in_rows
+from lmprep.checks.record import Batch, Contract, RowLaw, any_in_rows
 from lmprep.ragged import Ragged
 
 Flags = NDArray[np.bool_]
+Lengths = Callable[[Batch], NDArray[np.int64]]
 
 
-def sound_laws(contract: Contract) -> list[RowLaw]:
-    """What a row must be like for the other laws to make sense."""
-    length, size = contract.sequences.length, contract.vocabulary.size
-    laws = [
-        RowLaw("lengths", f"3 to {length} tokens", _length_broken),
-        RowLaw("ids", f"below {size}", lambda b: _outside_vocabulary(b, "input_ids")),
-        RowLaw("labels", f"below {size}", lambda b: _outside_vocabulary(b, "masked_labels")),
-        RowLaw("labels and positions", "equally many", _counts_differ),
-        RowLaw("positions", "rising, within the row", _not_rising),
-    ]
-    if contract.is_packed:
-        expected = "a token and a separator apart"
-        laws.append(RowLaw("document starts", expected, _starts_broken))
-    if contract.pairs != "none":
-        laws.append(RowLaw("segments", "two, not empty", _segment_broken))
-    return laws
+def of_ids(batch: Batch) -> NDArray[np.int64]:
+    """Length of each row's ids, int64 [N]."""
+    return batch.ids.lengths
 
 
-def template_laws(contract: Contract) -> list[RowLaw]:
-    """Special tokens and origins."""
-    return [
-        RowLaw("template", f"that of {contract.vocabulary.family}", _template_broken),
-        RowLaw("special tokens", "never predicted", _special_predicted),
-        RowLaw("origin", "documents of the shard's source", _origin_broken),
-    ]
+def length_law(least: int, most: int) -> RowLaw:
+    """How many tokens a row may have."""
+
+    def broken(batch: Batch) -> Flags:
+        lengths = batch.ids.lengths
+        outside: Flags = (lengths < least) | (lengths > most)
+        return outside
+
+    return RowLaw("lengths", f"{least} to {most} tokens", broken)
 
 
-def _length_broken(batch: Batch) -> Flags:
-    lengths = batch.ids.lengths
-    return (lengths < 3) | (lengths > batch.contract.sequences.length)
+def vocabulary_law(name: str, column: str, contract: Contract) -> RowLaw:
+    """A list of ids holds ids."""
+    size = contract.vocabulary.size
+
+    def broken(batch: Batch) -> Flags:
+        ids = batch.flat(column)
+        return any_in_rows((ids < 0) | (ids >= size), batch.lists(column).offsets)
+
+    return RowLaw(name, f"below {size}", broken)
 
 
-def _outside_vocabulary(batch: Batch, name: str) -> Flags:
-    ids = batch.flat(name)
-    outside = (ids < 0) | (ids >= batch.contract.vocabulary.size)
-    return in_rows(outside, batch.lists(name).offsets) > 0
+def equal_law(name: str, columns: tuple[str, str]) -> RowLaw:
+    """Two lists are equally long."""
+
+    def broken(batch: Batch) -> Flags:
+        first, second = (batch.lists(column).lengths for column in columns)
+        differ: Flags = first != second
+        return differ
+
+    return RowLaw(name, "equally many", broken)
 
 
-def _counts_differ(batch: Batch) -> Flags:
-    positions, labels = batch.lists("masked_positions"), batch.lists("masked_labels")
-    broken: Flags = positions.lengths != labels.lengths
-    return broken
+def rising_law(
+    name: str,
+    column: str,
+    expected: str,
+    *,
+    first: int = 0,
+    apart: int = 1,
+    within: Lengths = of_ids,
+    room: int = 0,
+) -> RowLaw:
+    """A list of positions rises.
+
+    Args:
+        first: the first position is at least this.
+        apart: each next is at least so much larger.
+        within: the length that positions lie below, less `room`.
+    """
+
+    def broken(batch: Batch) -> Flags:
+        positions = batch.lists(column)
+        ends = np.repeat(within(batch) - room, positions.lengths)
+        outside = positions.values.astype(np.int64) >= ends
+        return any_in_rows(outside | (_steps(positions, first - apart) < apart), positions.offsets)
+
+    return RowLaw(name, expected, broken)
 
 
-def _not_rising(batch: Batch) -> Flags:
-    """Whether the positions of a row do not rise strictly within 0 and its length."""
-    column, positions = batch.lists("masked_positions"), batch.flat("masked_positions")
-    outside = positions >= np.repeat(batch.ids.lengths, column.lengths)
-    return in_rows(outside | (_steps(column, first=-1) < 1), column.offsets) > 0
-
-
-def _starts_broken(batch: Batch) -> Flags:
-    """Documents of one token at least: the first at 1, a separator before each, one at the end."""
-    column, starts = batch.lists("document_starts"), batch.flat("document_starts")
-    closing = np.repeat(batch.ids.lengths, column.lengths) - 1
-    return in_rows((starts >= closing) | (_steps(column, first=1) < 2), column.offsets) > 0
-
-
-def _steps(column: Ragged, first: int) -> NDArray[np.int64]:
-    """How far each value lies above the one before it in its row, the first above `first`."""
+def _steps(column: Ragged, before: int) -> NDArray[np.int64]:
+    """How far each value lies above the one before it in its row, the first above `before`."""
     values = column.values.astype(np.int64)
     steps: NDArray[np.int64] = values - np.roll(values, 1)
     begins = column.offsets[:-1][column.lengths > 0]
-    steps[begins] = values[begins] - first
+    steps[begins] = values[begins] - before
     return steps
 
 
-def _segment_broken(batch: Batch) -> Flags:
+def frame_sound(contract: Contract) -> Sequence[RowLaw]:
+    """What the columns of a frame must be like: those that say where documents and segments lie."""
+    laws = []
+    if contract.has_document_starts:
+        # Behind the template's opening token, a token and a separator; a stream's row may begin
+        # with the separator of a document that the row before ended with.
+        template = contract.subject.frame == "template"
+        laws.append(
+            rising_law(
+                "document starts",
+                "document_starts",
+                "a token and a separator apart",
+                first=3 if template else 1,
+                apart=2,
+                room=int(template),
+            )
+        )
+    if contract.pairs != "none":
+        laws.append(RowLaw("segments", "two, not empty", _segments_broken))
+    elif contract.subject.frame == "segments":
+        laws.append(RowLaw("segments", "one or two, not empty", _first_segment_broken))
+    return laws
+
+
+def _segments_broken(batch: Batch) -> Flags:
     """[CLS], one token and a separator before, one token and the closing separator after."""
     first, gap = batch.values("first_segment_length"), batch.contract.separators - 1
-    return (first < 3) | (first + gap + 2 > batch.ids.lengths)
+    broken: Flags = (first < 3) | (first + gap + 2 > batch.ids.lengths)
+    return broken
 
 
-def template_places(batch: Batch) -> Flags:
-    """Where the template has special tokens, bool [T]."""
-    offsets = batch.ids.offsets
-    places = np.zeros(len(batch.ids.values), np.bool_)
-    places[offsets[:-1]] = places[offsets[1:] - 1] = True
-    if batch.contract.is_packed:
-        places[batch.places("document_starts") - 1] = True
-    if batch.contract.pairs != "none":
-        first = offsets[:-1] + batch.values("first_segment_length") - 1
-        for separator in range(batch.contract.separators):
-            places[first + separator] = True
-    return places
-
-
-def _template_broken(batch: Batch) -> Flags:
-    """Before corruption: [CLS] first, separators at their places, nothing special elsewhere."""
-    places, original = template_places(batch), batch.original
-    special = np.full(len(places), batch.contract.sep)
-    special[batch.ids.offsets[:-1]] = batch.contract.cls
-    wrong = places & (original != special)
-    wrong |= ~places & ~batch.contract.vocabulary.maskable[original]
-    return in_rows(wrong, batch.ids.offsets) > 0
-
-
-def _special_predicted(batch: Batch) -> Flags:
-    special = ~batch.contract.vocabulary.maskable[batch.flat("masked_labels")]
-    special |= template_places(batch)[batch.chosen]
-    return in_rows(special, batch.lists("masked_positions").offsets) > 0
-
-
-def _origin_broken(batch: Batch) -> Flags:
-    names = ["document"] if batch.contract.pairs == "none" else ["document", "second_document"]
-    broken = batch.values("first_sentence") < 0
-    for name in names:
-        broken |= batch.values(name) >> DOCUMENT_SHIFT != batch.source
+def _first_segment_broken(batch: Batch) -> Flags:
+    whole = batch.values("first_segment_length") == batch.ids.lengths
+    broken: Flags = _segments_broken(batch) & ~whole
     return broken

@@ -70,6 +70,48 @@ def chi_square(
     return Verdict(statistic=statistic, p=chi_square_tail(statistic, len(wanted) - 1))
 
 
+def scatter(
+    deviation: NDArray[np.float64], covariance: NDArray[np.float64], least: float
+) -> Verdict:
+    """Whether sums lie as close to what a law expects as their covariance says.
+
+    Args:
+        deviation: found minus expected, [C].
+        covariance: of the found under the law, [C, C]; classes that always add up to the same, or
+            never vary, make it singular, which is fine.
+        least: the least count expected of any class that can occur.
+    """
+    if not len(deviation) or least < LEAST_EXPECTED:
+        return UNDECIDED
+    variance, directions = np.linalg.eigh(covariance)
+    apart = directions.T @ deviation
+    varies = variance > 1e-9 * max(1.0, float(variance.max()))
+    if np.any(np.abs(apart[~varies]) > 1e-3 * max(1.0, float(np.abs(deviation).max()))):
+        return Verdict(statistic=math.inf, p=0.0)
+    if not varies.any():
+        return UNDECIDED
+    statistic = float(np.sum(apart[varies] ** 2 / variance[varies]))
+    return Verdict(statistic=statistic, p=chi_square_tail(statistic, int(varies.sum())))
+
+
+def at_most_as_rare(found: int, mean: float) -> Verdict:
+    """Whether so many rare accidents are no more than a Poisson law of this mean allows."""
+    if found == 0:
+        return Verdict(statistic=0.0, p=1.0)
+    if mean <= 0:
+        return Verdict(statistic=float(found), p=0.0)
+    # P(X >= found) is the lower incomplete gamma function P(found, mean).
+    return Verdict(statistic=float(found), p=1.0 - chi_square_tail(2 * mean, 2 * found))
+
+
+def at_least_as_many(found: int, draws: int, share: float) -> Verdict:
+    """Whether a count is no smaller than so many draws would give that succeed in this share."""
+    if draws * min(share, 1 - share) < LEAST_EXPECTED:
+        return UNDECIDED
+    z = (found - draws * share) / math.sqrt(draws * share * (1 - share))
+    return Verdict(statistic=z, p=math.erfc(-z / math.sqrt(2)) / 2)
+
+
 def fair_split(first: int, second: int, draws: int) -> Verdict:
     """Whether two counts differ by no more than so many fair draws between them would."""
     if draws == 0:

@@ -17,9 +17,14 @@ import click
 
 from lmprep import __version__
 from lmprep.cli.build import build
+from lmprep.cli.docs import docs
 from lmprep.cli.evaluate import evaluate
+from lmprep.cli.inspect import inspect
 from lmprep.cli.pretrain import pretrain
+from lmprep.cli.recipes import recipes
 from lmprep.cli.run import run
+from lmprep.cli.stats import stats
+from lmprep.cli.try_ import try_
 from lmprep.cli.verify import verify
 from lmprep.cli.vocab import vocab
 from lmprep.errors import LmprepError
@@ -45,7 +50,7 @@ def cli() -> None:
     """
 
 
-for command in (vocab, build, verify, pretrain, evaluate, run):
+for command in (vocab, try_, build, inspect, verify, stats, pretrain, evaluate, run, recipes, docs):
     cli.add_command(command)
 
 
@@ -76,15 +81,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except ModuleNotFoundError as error:
-        if error.name not in _TRAINING_PACKAGES:
+        package = (error.name or "").partition(".")[0]
+        if package not in _OPTIONAL:
             raise
-        _fail(f"{error.name} is not installed. Training needs: pip install 'lmprep[train]'.", 1)
+        purpose, extra = _OPTIONAL[package]
+        _fail(f"{package} is not installed. {purpose} needs: pip install 'lmprep[{extra}]'.", 1)
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         _fail(f"{place}{error.strerror or error}.", 1)
 
 
-_TRAINING_PACKAGES = ("torch", "safetensors", "tensorboard")
+# Packages that come with an extra: what needs them, and its name.
+_OPTIONAL = {
+    **dict.fromkeys(("torch", "safetensors", "tensorboard"), ("Training", "train")),
+    "matplotlib": ("Drawing", "plot"),
+}
 _GOING_ON = {
     "build": "Finished parts are kept: run the same command with --resume to go on.",
     "pretrain": "Run the same command with --resume to go on from the last checkpoint.",

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lmprep.cli.console import progress, say, show_json, show_table
+from lmprep.cli.objectives import ObjectiveGroup, add_objectives, objective_options
 from lmprep.cli.options import (
     RATE,
     SIZE,
-    corpus_options,
     default_workers,
     family_option,
     given,
+    reading_options,
     settled,
+    with_options,
 )
 from lmprep.objective_settings import FORMS
-from lmprep.settings import PAIRS, SEQUENCES
 
 if TYPE_CHECKING:
     from lmprep.engines.job import BuildResult, Plan
@@ -29,57 +30,84 @@ _RUN_FLAGS = (
 )  # fmt: skip
 
 
-@click.command(
+@click.group(
+    cls=ObjectiveGroup,
     epilog="\b\nExamples:\n"
     "  lmprep build mlm corpus/*.txt -t tok -o shards --pairs nsp --length 128\n"
-    "  zcat books.jsonl.gz | lmprep build mlm - --format jsonl -t tok -o shards --valid 1%"
+    "  zcat books.jsonl.gz | lmprep build t5 - --format jsonl -t tok -o shards --valid 1%",
 )
-@click.argument("objective", type=click.Choice(tuple(FORMS)))
-@corpus_options
-@click.option("-t", "--tokenizer", required=True, help="Tokenizer folder or tokenizer.json.")
-@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Output folder.")
-@click.option(
-    "--length", type=int, help="Tokens in a sequence at most, special ones too.  [default: 128]"
+def build() -> None:
+    """Turn a corpus into training examples for an OBJECTIVE.
+
+    Each has its own flags: lmprep build OBJECTIVE --help. A flag's default can be set in the
+    environment, as LMPREP_BUILD_LENGTH, or LMPREP_BUILD_MLM_LENGTH for one objective.
+    """
+
+
+_shared_options = with_options(
+    click.option("--seed", type=int, help="Every draw depends on it.  [default: 0]"),
+    click.option("--copies", type=int, help="Corrupt each sequence so often.  [default: 1]"),
+    click.option("--valid", type=RATE, help="Share of documents for OUT-valid, such as 1%."),
+    click.option("--partition-size", type=SIZE, help="Text in a partition.  [default: 64MB]"),
+    click.option("--keep-order", is_flag=True, default=None, help="Do not shuffle rows."),
+    click.option(
+        "--dense",
+        is_flag=True,
+        default=None,
+        help="Write padded columns as Hugging Face models take them; for use without lmprep.",
+    ),
+    family_option("Family of a foreign tokenizer that does not tell it."),
+    click.option(
+        "--workers",
+        type=click.IntRange(1),
+        default=default_workers,
+        show_default="cores",
+        help="Processes; the bytes written do not depend on it.",
+    ),
+    click.option("--resume", is_flag=True, help="Continue an unfinished build."),
+    click.option("--force", is_flag=True, help="Remove an earlier build in OUT and start over."),
+    click.option("--dry-run", is_flag=True, help="Say what would be done and write nothing."),
+    click.option("--json", "as_json", is_flag=True, help="Result as JSON on stdout."),
 )
-@click.option(
-    "--sequences",
-    type=click.Choice(SEQUENCES),
-    help="Windows of one document (default), or of many packed together.",
-)
-@click.option("--pairs", type=click.Choice(PAIRS), help="Sentence pairs and their task.")
-@click.option(
-    "--short-sequence-probability",
-    type=RATE,
-    help="Pairs: share that aims at a shorter length.  [default: 0.1]",
-)
-@click.option("--mask-rate", type=RATE, help="Share of tokens to predict.  [default: 0.15]")
-@click.option("--mask-share", type=RATE, help="Share of those that are masked.  [default: 0.8]")
-@click.option("--random-share", type=RATE, help="Share made a random token.  [default: 0.1]")
-@click.option("--seed", type=int, help="Every draw depends on it.  [default: 0]")
-@click.option("--copies", type=int, help="Corrupt each sequence so often.  [default: 1]")
-@click.option("--valid", type=RATE, help="Share of documents for OUT-valid, such as 1%.")
-@click.option("--partition-size", type=SIZE, help="Text in a partition.  [default: 64MB]")
-@click.option("--keep-order", is_flag=True, default=None, help="Do not shuffle rows.")
-@family_option("Family of a foreign tokenizer that does not tell it.")
-@click.option(
-    "--workers",
-    type=click.IntRange(1),
-    default=default_workers,
-    show_default="cores",
-    help="Processes; the bytes written do not depend on it.",
-)
-@click.option("--resume", is_flag=True, help="Continue an unfinished build.")
-@click.option("--force", is_flag=True, help="Remove an earlier build in OUT and start over.")
-@click.option("--dry-run", is_flag=True, help="Say what would be done and write nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Result as JSON on stdout.")
-def build(**options: Any) -> None:
-    """Turn CORPUS (files, globs, or - for stdin) into training examples for OBJECTIVE."""
-    from lmprep.build import BuildSettings
+
+
+def _command(objective: str) -> click.Command:
+    """`lmprep build OBJECTIVE`."""
+
+    def callback(**options: Any) -> None:
+        _build(objective, options)
+
+    callback.__doc__ = f"""Turn CORPUS (files, globs, or - for stdin) into training examples.
+
+    The objective: {FORMS[objective].title}.
+    """
+    decorate = with_options(
+        click.argument("corpus", nargs=-1, required=True),
+        click.option(
+            "-t", "--tokenizer", required=True, help="Tokenizer folder or tokenizer.json."
+        ),
+        click.option(
+            "-o", "--out", required=True, type=click.Path(path_type=Path), help="Output folder."
+        ),
+        objective_options(objective),
+        reading_options,
+        _shared_options,
+    )
+    example = f"  lmprep build {objective} corpus/*.txt -t tok -o shards"
+    return click.command(epilog=f"\b\nExample:\n{example}")(decorate(callback))
+
+
+add_objectives(build, _command, tuple(FORMS))
+
+
+def _build(objective: str, options: dict[str, Any]) -> None:
+    from lmprep.build_settings import BuildSettings
     from lmprep.engines.job import make_plan, run
 
     if options["resume"] and options["force"]:
         raise click.UsageError("--resume and --force exclude each other.")
-    settings = settled(lambda: BuildSettings.from_options(given(options, *_RUN_FLAGS)))
+    flags = given(options, *_RUN_FLAGS)
+    settings = settled(lambda: BuildSettings.from_options({"objective": objective, **flags}))
     plan = make_plan(
         options["corpus"],
         options["tokenizer"],

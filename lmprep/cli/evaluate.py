@@ -65,9 +65,10 @@ def evaluate(
     device: str,
     as_json: bool,
 ) -> None:
-    """Score the model of RUN on the masked tokens of the datasets OUT....
+    """Score the model of RUN on the held-out datasets OUT....
 
-    Beside it stand the figures of guessing by token frequency on the same tokens.
+    Beside its figures stand those of guessing by token frequency on the same tokens. Tokens that a
+    denoising model need only copy, and sentinels, starts and ends, are counted by themselves.
     """
     from lmprep.evaluation import evaluate as measure
     from lmprep.training import checkpoints
@@ -92,21 +93,32 @@ def evaluate(
 def show_figures(figures: Mapping[str, Any], title: str) -> None:
     """A table of one evaluation."""
     header = ("", "cross-entropy (nats)", "perplexity", "accuracy", "over")
-    tokens, rows = f"{figures['tokens']} tokens", f"{figures['rows']} rows"
-    table = [
-        ("masked tokens", *_language_cells(figures["mlm"]), tokens),
-        ("by frequency alone", *_language_cells(figures["unigram"]), tokens),
-    ]
+    names = {
+        "corrupted": _CORRUPTED.get(figures["objective"], "corrupted tokens"),
+        "unigram": "by frequency alone",
+        "copied": "copied tokens",
+        "marks": "sentinels, starts and ends",
+        "boundary": "from span boundaries alone",
+    }
+    table = [(label, *_cells(figures[name])) for name, label in names.items() if name in figures]
     if pairs := figures.get("pairs"):
-        accuracy = f"{pairs['accuracy']:.2%}"
+        accuracy, rows = f"{pairs['accuracy']:.2%}", f"{pairs['rows']} rows"
         table.append(("sentence pairs", f"{pairs['cross_entropy']:.4f}", "", accuracy, rows))
         table.append(("always the same label", "", "", f"{pairs['majority']:.2%}", rows))
     show_table(title, header, table)
 
 
-def _language_cells(metrics: Mapping[str, float]) -> tuple[str, str, str]:
+# What the tokens that count are called where nothing is corrupted, or masked.
+_CORRUPTED = {
+    "clm": "next tokens",
+    **dict.fromkeys(("mlm", "whole-word", "ngram", "span"), "masked tokens"),
+}
+
+
+def _cells(metrics: Mapping[str, float]) -> tuple[str, str, str, str]:
     return (
         f"{metrics['cross_entropy']:.4f}",
         f"{metrics['perplexity']:.2f}",
         f"{metrics['accuracy']:.2%}",
+        f"{metrics['tokens']} tokens",
     )

@@ -16,6 +16,7 @@ from lmprep.settings import (
     FORMATS,
     SENTENCES,
     parse_duration,
+    parse_number,
     parse_rate,
     parse_size,
 )
@@ -41,6 +42,7 @@ class _Written(click.ParamType[Any]):
 
 
 RATE: click.ParamType[Fraction] = _Written("rate", parse_rate)
+NUMBER: click.ParamType[Fraction] = _Written("number", parse_number)
 SIZE: click.ParamType[int] = _Written("size", parse_size)
 DURATION: click.ParamType[float] = _Written("duration", parse_duration)
 
@@ -50,39 +52,47 @@ def default_workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def corpus_options(command: Command) -> Command:
-    """CORPUS and how to read it."""
-    for option in reversed(
-        (
-            click.argument("corpus", nargs=-1, required=True),
-            click.option(
-                "--format",
-                type=click.Choice(FORMATS),
-                help="Format of the corpus; by default told by the suffix.",
-            ),
-            click.option(
-                "--documents",
-                type=click.Choice(DOCUMENTS),
-                help="Text files: documents are parted by empty lines (blank, the default), "
-                "or are one a line, or one a file.",
-            ),
-            click.option(
-                "--sentences",
-                type=click.Choice(SENTENCES),
-                help="One sentence a line (default for text files), found by ICU (default for "
-                "records), or none.",
-            ),
-            click.option(
-                "--language",
-                help="Language whose rules ICU follows, such as en or pt-BR.  [default: en]",
-            ),
-            click.option(
-                "--text-field", help="Field of a record that holds the text.  [default: text]"
-            ),
-        )
-    ):
-        command = option(command)
-    return command
+def with_options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """One decorator for several options, shown in the given order."""
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+reading_options: Callable[[Command], Command] = with_options(
+    click.option(
+        "--format",
+        type=click.Choice(FORMATS),
+        help="Format of the corpus; by default told by the suffix.",
+    ),
+    click.option(
+        "--documents",
+        type=click.Choice(DOCUMENTS),
+        help="Text files: documents are parted by empty lines (blank, the default), "
+        "or are one a line, or one a file.",
+    ),
+    click.option(
+        "--sentences",
+        type=click.Choice(SENTENCES),
+        help="One sentence a line (default for text files), found by ICU (default for "
+        "records), or none.",
+    ),
+    click.option(
+        "--language",
+        help="Language whose rules ICU follows, such as en or pt-BR.  [default: en]",
+    ),
+    click.option("--text-field", help="Field of a record that holds the text.  [default: text]"),
+)
+"""How to read a corpus."""
+
+corpus_options: Callable[[Command], Command] = with_options(
+    click.argument("corpus", nargs=-1, required=True), reading_options
+)
+"""CORPUS and how to read it."""
 
 
 def family_option(help_text: str) -> Callable[[Command], Command]:

@@ -55,7 +55,7 @@ def _default(name: str) -> str:
 @click.option(
     "--steps", type=int, help="Updates of the weights. One of --steps, --tokens, --time is needed."
 )
-@click.option("--tokens", type=int, help="Tokens to see, padding not counted.")
+@click.option("--tokens", type=int, help="Tokens of text to see, padding not counted.")
 @click.option(
     "--time",
     type=DURATION,
@@ -64,7 +64,7 @@ def _default(name: str) -> str:
 @click.option(
     "--batch-tokens",
     type=int,
-    help="Tokens in an update, padding counted." + _default("batch_tokens"),
+    help="Tokens in the inputs of an update, padding counted." + _default("batch_tokens"),
 )
 @click.option("--lr", type=float, help="Peak learning rate.  [default: 5e-4; 1e-4 from width 768]")
 @click.option(
@@ -83,10 +83,15 @@ def _default(name: str) -> str:
     "--dropout", type=float, help="Of hidden states and attention.  [default: the model's]"
 )
 @click.option(
-    "--mlm-weight", type=float, help="Weight of the masked-token loss." + _default("mlm_weight")
+    "--token-weight", type=float, help="Weight of the tokens' loss." + _default("token_weight")
 )
 @click.option(
-    "--pair-weight", type=float, help="Weight of the pair loss." + _default("pair_weight")
+    "--pair-weight", type=float, help="Weight of the pairs' loss." + _default("pair_weight")
+)
+@click.option(
+    "--boundary-weight",
+    type=float,
+    help="Weight of the span-boundary loss." + _default("boundary_weight"),
 )
 @click.option(
     "--precision",
@@ -115,7 +120,7 @@ def _default(name: str) -> str:
     "--static",
     is_flag=True,
     default=None,
-    help="Use the stored masks in every epoch instead of drawing new ones.",
+    help="Use the stored corruption in every epoch instead of drawing a new one.",
 )
 @click.option(
     "--resume",
@@ -130,6 +135,9 @@ def _default(name: str) -> str:
 @click.option("--json", "as_json", is_flag=True, help="Result as JSON on stdout.")
 def pretrain(**options: Any) -> None:
     """Train a model on the datasets OUT... (folders of `lmprep build`) into the folder RUN.
+
+    The objectives mlm, whole-word, ngram and span train an encoder, clm a decoder, t5, bart and ul2
+    an encoder-decoder.
 
     Ctrl-C and SIGTERM finish the step, save a checkpoint and exit with 130 or 143.
     """

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 @click.command(
     epilog="\b\nExamples:\n"
     "  lmprep run samples/bert-tiny.toml\n"
-    "  lmprep run bert.toml --corpus 'books/*.txt' -o out --set pretrain.model=bert-mini"
+    "  lmprep run bert --corpus 'books/*.txt' -o out --set pretrain.model=bert-mini"
 )
-@click.argument("recipe", type=click.Path(path_type=Path))
+@click.argument("recipe")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="[default: runs/NAME]")
 @click.option("--corpus", multiple=True, help="Input in place of the recipe's; may be repeated.")
 @click.option("--set", "changes", multiple=True, help="table.key=value, wins over the recipe.")
@@ -31,20 +31,22 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Figures as JSON on stdout.")
 def run(
-    recipe: Path,
+    recipe: str,
     out: Path | None,
     corpus: tuple[str, ...],
     changes: tuple[str, ...],
     workers: int,
     as_json: bool,
 ) -> None:
-    """Run RECIPE (a TOML file): vocabulary, examples, model, held-out figures.
+    """Run a recipe: vocabulary, examples, model, figures.
 
+    RECIPE is a TOML file, or a name that lmprep recipes lists.
     Steps that are complete are skipped, unfinished ones resumed.
     """
     from lmprep.recipe import load_recipe, run_recipe
+    from lmprep.shipped import find_recipe
 
-    loaded = load_recipe(recipe, corpus=corpus, changes=changes)
+    loaded = load_recipe(find_recipe(recipe), corpus=corpus, changes=changes)
     folder = out or Path("runs") / loaded.name
     figures = run_recipe(
         loaded,
@@ -54,9 +56,11 @@ def run(
         text_display=progress,
         training_display=display,
     )
+    if loaded.pretrain is None:
+        say(f"{loaded.name} has no [pretrain]: it ends with its examples, in {folder / 'train'}.")
     if as_json:
         show_json(figures)
-    else:
+    elif figures:
         show_figures(figures, f"{loaded.name}: {folder}")
 
 

@@ -11,17 +11,34 @@ import click
 from lmprep.cli.console import show_json, show_table
 
 
-@click.command(epilog="\b\nExamples:\n  lmprep verify shards\n  lmprep verify shards --json")
+_EXAMPLES = """\b
+Examples:
+  lmprep verify shards
+  lmprep verify shards --json
+  lmprep verify shards --source corpus/*.txt
+  lmprep verify shards-valid --source corpus/*.txt"""
+
+
+@click.command(epilog=_EXAMPLES)
 @click.argument("out", type=click.Path(path_type=Path))
+@click.option(
+    "--source",
+    multiple=True,
+    metavar="CORPUS...",
+    help="Read the corpus again, too: is every token of it in a row, or dropped and counted?",
+)
 @click.option("--json", "as_json", is_flag=True, help="Result as JSON on stdout.")
-def verify(out: Path, as_json: bool) -> None:
+@click.argument("more", nargs=-1, metavar="")
+def verify(out: Path, source: tuple[str, ...], as_json: bool, more: tuple[str, ...]) -> None:
     """Check a dataset folder: files, hashes, counts, and the laws of its objective.
 
     Exits with 1 when a check fails.
     """
     from lmprep.checks.verify import verify as run_checks
 
-    checks = run_checks(out)
+    if more and not source:
+        raise click.UsageError(f"Got unexpected extra argument ({more[0]})")
+    checks = run_checks(out, (*source, *more))
     if as_json:
         show_json([asdict(check) for check in checks])
     else:

@@ -1,7 +1,8 @@
 """A build from beginning to end: plan, partitions, manifest.
 
-Order of writing: plan.json (created exclusively) -> shards and receipts -> manifest.json. A folder
-without a manifest is unfinished; one with a plan can be continued.
+Order of writing: plan.json (created exclusively) -> shards and receipts -> manifest.json. Where an
+objective has two stages, partials take the place of shards in the first. A folder without a
+manifest is unfinished; one with a plan can be continued.
 """
 
 from __future__ import annotations
@@ -9,22 +10,25 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lmprep import __version__
-from lmprep.build import ALGORITHMS, PARTS, BuildSettings, Job
+from lmprep import __version__, second_stage
+from lmprep.build import ALGORITHMS, Job
+from lmprep.build_settings import BuildSettings
 from lmprep.corpus.plan import Source, plan_sources
 from lmprep.corpus.sentences import icu_version
 from lmprep.corpus.sources import InputFile, empty_corpus, expand
-from lmprep.engines import local, output
-from lmprep.errors import InputError, LmprepError, UsageError
+from lmprep.engines import local, output, receipts
+from lmprep.engines.fitness import refuse_few_documents, refuse_unfit
+from lmprep.engines.receipts import Receipt, account
+from lmprep.errors import InputError, LmprepError
+from lmprep.examples import PARTS
 from lmprep.files import canonical_json, json_sha256, remove_abandoned
-from lmprep.objectives import check_fit
-from lmprep.shards.manifest import RECEIPTS, read_manifest, write_manifest
+from lmprep.objectives import OBJECTIVES
+from lmprep.shards.manifest import read_manifest, write_manifest
 from lmprep.tokenization import folder as tokenizer_folder
 from lmprep.tokenization.folder import TokenizerFolder
 
@@ -46,9 +50,8 @@ class BuildResult:
     seconds: float
 
 
-Receipt = dict[str, Any]
 Progress = Callable[[dict[str, Any]], object]
-"""Called with each receipt as it is written."""
+"""Called with each receipt as it is written; those of a second stage count no bytes of text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,14 +85,9 @@ def make_plan(
         UsageError: inputs, settings and tokenizer do not go together.
     """
     folder = tokenizer_folder.load(tokenizer, family)
-    try:
-        check_fit(
-            settings.objective, settings.objective_settings, settings.sequences, folder.vocabulary
-        )
-    except ValueError as error:
-        fix = "Make a fitting vocabulary: lmprep vocab CORPUS -o TOK --algorithm wordpiece"
-        raise UsageError(str(error), fix=f"{fix} --size 30000") from None
+    refuse_unfit(settings, folder.vocabulary)
     inputs = expand(corpus, format=settings.corpus.format)
+    refuse_few_documents(settings, inputs)
     sources = plan_sources(inputs, settings.corpus, settings.partition_bytes)
     paper = _paper(inputs, folder, settings)
     job = Job(
@@ -148,20 +146,18 @@ def run(
         folders, plan.paper, plan.job.tokenizer, resume=resume, force=force
     )
     if not complete:
-        done = {key: r for key, r in _receipts(plan.job).items() if _intact(plan.job, r)}
+        report = _with_warnings(on_receipt)
         try:
-            local.run(
-                plan.job,
-                plan.sources,
-                done,
-                workers=workers,
-                on_receipt=_with_warnings(on_receipt),
-            )
+            _run_first_stage(plan, workers, report)
         except LmprepError:
-            if not _receipts(plan.job):
+            if not receipts.first_stage(plan.job):
                 output.clear(folders)  # nothing worth keeping: the next try needs no flag
             raise
-        _finish(plan)
+        first = receipts.first_stage(plan.job)
+        receipts.refuse_incomplete(plan.sources, first)
+        in_order = list(first.values())
+        _refuse_few_documents_found(plan, in_order)
+        _finish(plan, in_order, _run_second_stage(plan, in_order, workers, report))
     return BuildResult(
         manifests={part: read_manifest(plan.job.folder(part)) for part in _parts(plan)},
         already_complete=complete,
@@ -187,88 +183,47 @@ def _parts(plan: Plan) -> list[str]:
     return [part for part in PARTS if part == "train" or plan.job.settings.valid]
 
 
-def _receipts(job: Job) -> dict[tuple[int, int], dict[str, Any]]:
-    """The receipts of this plan by (source, partition)."""
-    receipts = {}
-    for path in sorted((job.out / RECEIPTS).glob("[0-9]*.json")):
-        try:
-            receipt = json.loads(path.read_bytes())
-        except ValueError:
-            continue  # cut short by a crash of the machine: the partition is built again
-        if receipt.get("fingerprint") == job.fingerprint:
-            receipts[receipt["source"], receipt["partition"]] = receipt
-    return receipts
-
-
-def _intact(job: Job, receipt: dict[str, Any]) -> bool:
-    """Whether all shards a receipt lists are there in their full size."""
-    files = [
-        (job.folder(part) / s["file"], s["bytes"])
-        for part in PARTS
-        for s in receipt[part]["shards"]
-    ]
-    return all(path.is_file() and path.stat().st_size == size for path, size in files)
-
-
-def _finish(plan: Plan) -> None:
-    """Assemble the manifests from the receipts; the main folder's last."""
+def _run_first_stage(plan: Plan, workers: int, report: Progress) -> None:
+    """Build the partitions that are not built yet."""
     job = plan.job
-    receipts = _receipts(job)
-    _refuse_incomplete(plan.sources, receipts)
-    in_order = [receipt for _, receipt in sorted(receipts.items())]
-    _refuse_empty(plan, in_order)
-    for part in reversed(_parts(plan)):
-        content = {**plan.paper, "part": part, **_account(in_order, part)}
-        write_manifest(job.folder(part), content)
-    for folder in (job.folder(part) for part in _parts(plan)):
-        output.remove_plan(folder)
-        remove_abandoned(folder)
+    done = {k: r for k, r in receipts.first_stage(job).items() if receipts.is_intact(job, r)}
+    local.run(job, plan.sources, done, workers=workers, on_receipt=report)
 
 
-def _account(receipts: Sequence[Receipt], part: str) -> dict[str, Any]:
-    """What the receipts say of a part, added up."""
-    drops: Counter[str] = Counter()
-    for receipt in receipts:
-        drops.update(receipt[part]["drops"])
-    return {
-        "documents": sum(receipt[part]["documents"] for receipt in receipts),
-        "input_tokens": sum(receipt[part]["input_tokens"] for receipt in receipts),
-        "shards": [shard for receipt in receipts for shard in receipt[part]["shards"]],
-        "drops": dict(sorted(drops.items())),
-    }
+def _run_second_stage(
+    plan: Plan, first: Sequence[Receipt], workers: int, report: Progress
+) -> list[Receipt]:
+    """Run what is not done yet of the second stage, if there is one; all its receipts."""
+    job = plan.job
+    if OBJECTIVES[job.settings.objective].second_stage == "none":
+        return []
+    digest = receipts.digest(first)
+    second_stage.prepare(job, first, _parts(plan))
+    tasks = second_stage.make_tasks(job, first, digest)
+    found = receipts.second_stage(job, digest)
+    done = {place for place, r in found.items() if receipts.is_second_intact(job, r)}
+    to_do = [task for task in tasks if task.place not in done]
+    local.run_tasks(job, to_do, workers=workers, on_receipt=report)
+    found = receipts.second_stage(job, digest)
+    return [found[task.place] for task in tasks]
 
 
-def _refuse_incomplete(
-    sources: Sequence[Source], receipts: Mapping[tuple[int, int], Receipt]
-) -> None:
-    """Raise unless every source is covered from its first partition to its last, and no further."""
-    left = set(receipts)
-    for source in sources:
-        ordinal = 0
-        while not receipts.get((source.index, ordinal), {"last": True})["last"]:
-            left.discard((source.index, ordinal))
-            ordinal += 1
-        if (source.index, ordinal) not in left:
-            name = source.parts[0].file.name
-            raise InputError(
-                f"partition {ordinal} of source {source.index} ({name} ...) was not built",
-                fix="Run the same command with --resume",
-            )
-        left.discard((source.index, ordinal))
-    if left:
-        raise InputError(
-            f"the folder holds partition {min(left)} beyond the end of its source, as if the "
-            "input had been longer before",
-            fix="Give the same input again, or start over with --force",
-        )
+def _finish(plan: Plan, first: Sequence[Receipt], second: Sequence[Receipt]) -> None:
+    """Assemble the manifests from the receipts; the main folder's last."""
+    job, parts = plan.job, _parts(plan)
+    accounts = {part: account(first, second, part) for part in parts}
+    _refuse_empty(plan, accounts)
+    for part in reversed(parts):
+        papers = {**accounts[part], **second_stage.papers(job, first, part)}
+        write_manifest(job.folder(part), {**plan.paper, "part": part, **papers})
+    for part in parts:
+        output.remove_plan(job.folder(part))
+        remove_abandoned(job.folder(part))
 
 
-def _refuse_empty(plan: Plan, receipts: Sequence[Receipt]) -> None:
-    """Raise when there is nothing to train on, and leave nothing; warn of an empty valid part."""
-    accounts = {part: _account(receipts, part) for part in _parts(plan)}
-    documents = sum(account["documents"] for account in accounts.values())
-    empty = [part for part, account in accounts.items() if not account["shards"]]
-    error: InputError | None = None
+def _refuse_few_documents_found(plan: Plan, first: Sequence[Receipt]) -> None:
+    """Raise when the corpus has no documents, or too few to set some aside; leave nothing."""
+    documents = sum(account(first, (), part)["documents"] for part in _parts(plan))
     if not documents:
         error = empty_corpus(plan.inputs)
     elif plan.job.settings.valid and documents < 4:
@@ -277,22 +232,46 @@ def _refuse_empty(plan: Plan, receipts: Sequence[Receipt]) -> None:
             fix="Leave --valid out, or part the documents by empty lines "
             "(--documents line or file for other layouts)",
         )
-    elif "train" in empty:
-        error = InputError(_nothing_came(accounts["train"]), fix=_FOR_PAIRS)
-    if error is not None:
-        output.clear([plan.job.folder(part) for part in _parts(plan)])
-        raise error
-    if "valid" in empty:
-        log.warning("%s for the held-out part. %s.", _nothing_came(accounts["valid"]), _FOR_PAIRS)
+    else:
+        return
+    _clear(plan)
+    raise error
 
 
-_FOR_PAIRS = (
-    "Pairs need several documents of several sentences: see --documents, --sentences and "
-    "--pairs none"
-)
+def _refuse_empty(plan: Plan, accounts: dict[str, dict[str, Any]]) -> None:
+    """Raise when there is nothing to train on, and leave nothing; warn of an empty valid part."""
+    fix = _fix_of_nothing(plan.job.settings)
+    for part, found in accounts.items():
+        if not _is_empty(found):
+            continue
+        what = _nothing_came(found)
+        if part == "train":
+            _clear(plan)
+            raise InputError(what, fix=fix)
+        log.warning("%s for the held-out part. %s.", what, fix)
 
 
-def _nothing_came(account: dict[str, Any]) -> str:
-    lost = ", ".join(f"{count} {reason}" for reason, count in account["drops"].items())
+def _clear(plan: Plan) -> None:
+    output.clear([plan.job.folder(part) for part in _parts(plan)])
+
+
+def _is_empty(found: dict[str, Any]) -> bool:
+    """Whether there is no row, or no token in any row."""
+    return not any(shard.get("tokens", 1) for shard in found["shards"])
+
+
+def _nothing_came(found: dict[str, Any]) -> str:
+    lost = ", ".join(f"{count} {reason}" for reason, count in found["drops"].items())
     dropped = f" (dropped: {lost})" if lost else ""
-    return f"no example came out of {account['documents']} documents{dropped}"
+    return f"no example came out of {found['documents']} documents{dropped}"
+
+
+def _fix_of_nothing(settings: BuildSettings) -> str:
+    if settings.sequences.pairs != "none":
+        return (
+            "Pairs need several documents of several sentences: see --documents, --sentences and "
+            "--pairs none"
+        )
+    if settings.objective == "skipgram":
+        return "Give more text, or a larger --subsample (0 keeps every token)"
+    return "Give documents of several words"

@@ -1,4 +1,4 @@
-"""Partitions on this machine: in this process, or in worker processes.
+"""Partitions and the tasks of a second stage on this machine: in this process, or in workers.
 
 A worker reads its sources itself. Standard input, and files that cannot be read in pieces when
 they are fewer than the workers, are read here, and their partitions handed to the workers, a few
@@ -13,7 +13,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
@@ -23,9 +23,12 @@ from lmprep.corpus.formats import Partition, read_partitions
 from lmprep.corpus.plan import Source
 from lmprep.corpus.sources import STDIN
 from lmprep.errors import InputError, LmprepError
+from lmprep.second_stage import Task, run_task
 
 Receipt = dict[str, Any]
 Done = Mapping[tuple[int, int], Receipt]
+Call = tuple[Callable[[Any], list[Receipt]], Any]
+"""A function for a worker, and its argument."""
 
 
 def run(
@@ -44,7 +47,19 @@ def run(
             for partition in _open_partitions(job, source, done):
                 on_receipt(builder.build(partition))
     elif open_sources:
-        _run_in_processes(job, open_sources, done, workers, on_receipt)
+        _run_in_processes(job, _first_stage(job, open_sources, done, workers), workers, on_receipt)
+
+
+def run_tasks(
+    job: Job, tasks: Sequence[Task], *, workers: int, on_receipt: Callable[[Receipt], object]
+) -> None:
+    """Run these tasks of the second stage."""
+    if workers <= 1:
+        for task in tasks:
+            on_receipt(run_task(job, task))
+    elif tasks:
+        calls = [(_run_task, task) for task in tasks]
+        _run_in_processes(job, calls, workers, on_receipt)
 
 
 def _is_complete(source: Source, done: Done) -> bool:
@@ -78,20 +93,16 @@ def _open_partitions(job: Job, source: Source, done: Done) -> Iterator[Partition
 
 
 def _run_in_processes(
-    job: Job,
-    sources: Sequence[Source],
-    done: Done,
-    workers: int,
-    on_receipt: Callable[[Receipt], object],
+    job: Job, calls: Iterable[Call], workers: int, on_receipt: Callable[[Receipt], object]
 ) -> None:
-    """Keep all workers busy with at most one task waiting for each."""
+    """Keep all workers busy with at most one call waiting for each."""
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(
         workers, mp_context=context, initializer=_start_worker, initargs=(job, os.getpid())
     )
     waiting: set[Future[list[Receipt]]] = set()
     try:
-        for function, argument in _tasks(job, sources, done, workers):
+        for function, argument in calls:
             waiting.add(pool.submit(function, argument))
             if len(waiting) > workers:
                 waiting = _collect(waiting, on_receipt)
@@ -109,9 +120,7 @@ def _run_in_processes(
     pool.shutdown()
 
 
-def _tasks(
-    job: Job, sources: Sequence[Source], done: Done, workers: int
-) -> Iterator[tuple[Callable[[Any], list[Receipt]], Any]]:
+def _first_stage(job: Job, sources: Sequence[Source], done: Done, workers: int) -> Iterator[Call]:
     few = len(sources) < workers
     for source in sources:
         if few or any(part.file.path == STDIN for part in source.parts):
@@ -124,7 +133,7 @@ def _tasks(
 def _collect(
     waiting: set[Future[list[Receipt]]], on_receipt: Callable[[Receipt], object]
 ) -> set[Future[list[Receipt]]]:
-    """Wait for a task to end, report its receipts; the tasks still waiting."""
+    """Wait for a call to end, report its receipts; the calls still waiting."""
     ended, still = wait(waiting, return_when=FIRST_COMPLETED)
     for future in ended:
         for receipt in future.result():
@@ -168,3 +177,7 @@ def _build_partition(partition: Partition) -> list[Receipt]:
 def _build_source(task: tuple[Source, Done]) -> list[Receipt]:
     source, done = task
     return [_builder.build(p) for p in _open_partitions(_builder.job, source, done)]
+
+
+def _run_task(task: Task) -> list[Receipt]:
+    return [run_task(_builder.job, task)]

@@ -14,7 +14,15 @@ from typing import Any
 
 from lmprep.errors import DatasetError, UsageError
 from lmprep.files import create_json, remove_abandoned, sync_folder, temporary_of
-from lmprep.shards.manifest import MANIFEST, PLAN, RECEIPTS, parse_shard_name, read_manifest
+from lmprep.shards.manifest import (
+    MANIFEST,
+    PARTIALS,
+    PLAN,
+    RECEIPTS,
+    WORD_COUNTS,
+    parse_shard_name,
+    read_manifest,
+)
 from lmprep.tokenization import folder as tokenizer_folder
 from lmprep.tokenization.folder import TokenizerFolder
 
@@ -60,7 +68,8 @@ def open_folders(
             remove_plan(folder)
         else:
             _begin(folder, paper, tokenizer)
-        remove_abandoned(folder)
+        for inner in (folder, folder / RECEIPTS, folder / PARTIALS):
+            remove_abandoned(inner)
     return complete
 
 
@@ -151,7 +160,8 @@ def _refusal(folder: Path) -> UsageError:
 
 def remove_plan(folder: Path) -> None:
     """What only an unfinished folder needs goes when the manifest is there."""
-    shutil.rmtree(folder / RECEIPTS, ignore_errors=True)
+    for name in (PARTIALS, RECEIPTS):
+        shutil.rmtree(folder / name, ignore_errors=True)
     (folder / PLAN).unlink(missing_ok=True)
 
 
@@ -175,7 +185,7 @@ def clear(folders: Sequence[Path]) -> None:
         for path in list(folder.iterdir()):
             if temporary_of(path.name) or _is_written_by_us(path.name):
                 path.unlink()
-        for name in (RECEIPTS, "tokenizer"):
+        for name in (RECEIPTS, PARTIALS, "tokenizer"):
             shutil.rmtree(folder / name, ignore_errors=True)
         (folder / PLAN).unlink(missing_ok=True)
         if not any(folder.iterdir()):
@@ -187,5 +197,5 @@ def _is_written_by_us(name: str) -> bool:
     try:
         parse_shard_name(name)
     except ValueError:
-        return name in ("state.json", "dataset_info.json", MANIFEST)
+        return name in ("state.json", "dataset_info.json", WORD_COUNTS, MANIFEST)
     return True

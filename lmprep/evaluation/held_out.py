@@ -10,15 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmprep.errors import CheckpointError
-from lmprep.models.bert import Bert, outline
+from lmprep.models.construction import outline
+from lmprep.models.language_model import LanguageModel
 from lmprep.models.settings import ModelSettings
 from lmprep.settings import settings_from
 from lmprep.shards.reader import Dataset
 from lmprep.training import checkpoints, run_folder
 from lmprep.training.devices import choose_device, choose_precision, keep_freed_memory
-from lmprep.training.fit import check_length, check_traits
+from lmprep.training.fit import check_model, check_traits
 from lmprep.training.unigram import load_unigrams
-from lmprep.training.validation import Scores, score
+from lmprep.training.validation import Scores, Tally, score
 
 
 def evaluate(
@@ -29,19 +30,27 @@ def evaluate(
     precision: str = "fp32",
     device: str = "auto",
 ) -> dict[str, Any]:
-    """Score a checkpoint on a dataset, with the masks stored in it.
+    """Score a checkpoint on a dataset, with the corruption stored in it.
 
     Args:
         run: a run folder.
-        dataset: a dataset of the same tokenizer and kind of pairs; its first copy is scored.
+        dataset: a dataset of the same tokenizer, objective and kind of pairs; its first copy is
+            scored.
         step: of the checkpoint; by default the newest intact one.
         precision, device: a value of `settings.PRECISIONS` and of `settings.DEVICES`.
 
     Returns:
-        `run`, `dataset`, `step`, `rows`, `tokens` (scored); `mlm` and `unigram`: cross_entropy
-        (nats), perplexity and accuracy of the model and of always guessing by the token counts of
-        the training rows; with pairs `pairs`: cross_entropy, accuracy and `majority`, the accuracy
-        of always giving the more frequent label.
+        `run`, `dataset`, `objective`, `step`, `rows`; by sort of prediction `tokens`,
+        cross_entropy (nats), perplexity and accuracy, sorts that do not occur left out:
+
+        `corrupted`: tokens the inputs do not show (every next token, for clm);
+        `unigram`: always guessing by the token counts of the training rows, on the same tokens;
+        `copied`: tokens that the inputs of a denoising objective show;
+        `marks`: sentinels, starts and ends;
+        `boundary`: tokens of spans, from the two tokens around them and their place alone.
+
+        `pairs`: `rows`, cross_entropy, accuracy and `majority`, the accuracy of always giving the
+        more frequent label.
 
     Raises:
         UsageError: no run, or a dataset that does not go with it.
@@ -50,7 +59,7 @@ def evaluate(
     config = run_folder.read_config(run)
     opened = Dataset(dataset)
     check_traits(opened, config, run)
-    check_length(opened, settings_from(ModelSettings, config["model"]))
+    check_model(opened, settings_from(ModelSettings, config["model"]))
     counts = load_unigrams(run)
     computing_on = choose_device(device)
     model, found = load_model(run, step)
@@ -59,15 +68,15 @@ def evaluate(
     return {
         "run": str(run),
         "dataset": str(dataset),
+        "objective": opened.manifest["objective"],
         "step": found,
         "rows": scores.rows,
-        "tokens": int(scores.labels.sum()),
         **_metrics(scores),
         "unigram": unigram_metrics(counts, scores.labels),
     }
 
 
-def load_model(run: Path, step: int | None = None) -> tuple[Bert, int]:
+def load_model(run: Path, step: int | None = None) -> tuple[LanguageModel, int]:
     """The model of a checkpoint (by default the newest intact one) on CPU, and its step."""
     if step is None:
         checkpoint = checkpoints.load_newest(run, model_only=True)
@@ -83,19 +92,27 @@ def load_model(run: Path, step: int | None = None) -> tuple[Bert, int]:
 
 
 def _metrics(scores: Scores) -> dict[str, Any]:
-    means = scores.means()
-    metrics: dict[str, Any] = {"mlm": _language_metrics(means["mlm_loss"], means["mlm_accuracy"])}
-    if "pair_loss" in means:
+    """The figures of every sort of prediction that occurs."""
+    sorts = {name: getattr(scores, name) for name in ("corrupted", "copied", "marks", "boundary")}
+    metrics: dict[str, Any] = {
+        k: _tally_metrics(tally) for k, tally in sorts.items() if tally.count
+    }
+    if scores.pairs.count:
         metrics["pairs"] = {
-            "cross_entropy": means["pair_loss"],
-            "accuracy": means["pair_accuracy"],
-            "majority": int(scores.pairs.max()) / int(scores.pairs.sum()),
+            "rows": scores.pairs.count,
+            "cross_entropy": scores.pairs.cross_entropy,
+            "accuracy": scores.pairs.accuracy,
+            "majority": int(scores.pair_labels.max()) / scores.pairs.count,
         }
     return metrics
 
 
+def _tally_metrics(tally: Tally) -> dict[str, float]:
+    return _language_metrics(tally.count, tally.cross_entropy, tally.accuracy)
+
+
 def unigram_metrics(counts: NDArray[np.int64], labels: NDArray[np.int64]) -> dict[str, float]:
-    """What guessing by frequency alone achieves on the scored tokens.
+    """What guessing by frequency alone achieves on the corrupted tokens.
 
     Args:
         counts: int64 [V], of each id in the training rows; one is added to each.
@@ -105,12 +122,13 @@ def unigram_metrics(counts: NDArray[np.int64], labels: NDArray[np.int64]) -> dic
     surprisal = math.log(smoothed.sum()) - np.log(smoothed)
     total = int(labels.sum())
     return _language_metrics(
-        float((labels * surprisal).sum()) / total, int(labels[counts.argmax()]) / total
+        total, float((labels * surprisal).sum()) / total, int(labels[counts.argmax()]) / total
     )
 
 
-def _language_metrics(cross_entropy: float, accuracy: float) -> dict[str, float]:
+def _language_metrics(tokens: int, cross_entropy: float, accuracy: float) -> dict[str, float]:
     return {
+        "tokens": tokens,
         "cross_entropy": cross_entropy,
         "perplexity": math.exp(cross_entropy),
         "accuracy": accuracy,

@@ -1,83 +1,105 @@
-"""The transformer block: self-attention and feed-forward, each added and then normalised.
+"""The transformer block: attention and feed-forward, each added to what entered it.
 
-B batch, L positions, D width, N heads, H width of a head, Q queries, K keys, F feed-forward.
+B rows, L positions, D width, F inner width of the feed-forward.
 """
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Callable, Iterator
+from functools import partial
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lmprep.models.dropout import DropoutKey, dropout
+from lmprep.models.attention import CrossAttention, Memory, SelfAttention
+from lmprep.models.dropout import Dropout, DropoutKey
+from lmprep.models.masks import Mask
+from lmprep.models.norms import new_norm
 from lmprep.models.settings import ModelSettings
 
-NORM_EPSILON = 1e-12  # BERT's
-
-# Dropouts of a block; with the embeddings' own as site 0 they number every one of a model.
-_ATTENTION, _AFTER_ATTENTION, _AFTER_FEED_FORWARD = 1, 2, 3
-_SITES = 3
-
-
-class Attention(nn.Module):
-    """Multi-head self-attention with one matrix for queries, keys and values.
-
-    Args:
-        settings: of the model.
-        layer: number of the block, from 0: fixes its dropout sites.
-    """
-
-    def __init__(self, settings: ModelSettings, layer: int) -> None:
-        super().__init__()
-        self.heads = settings.heads
-        self.dropout = settings.attention_dropout
-        self.site = _SITES * layer + _ATTENTION
-        self.qkv = nn.Linear(settings.width, 3 * settings.width)
-        self.output = nn.Linear(settings.width, settings.width)
-
-    def forward(self, x_BLD: Tensor, mask: Tensor | None, key: DropoutKey | None) -> Tensor:
-        """Mix positions: [B, L, D] to [B, L, D]."""
-        batch, length, width = x_BLD.shape
-        qkv = self.qkv(x_BLD).view(batch, length, 3, self.heads, width // self.heads)
-        q_BNLH, k_BNLH, v_BNLH = qkv.permute(2, 0, 3, 1, 4)
-        mixed_BNLH = self._mix(q_BNLH, k_BNLH, v_BNLH, mask, key)
-        mixed: Tensor = self.output(mixed_BNLH.transpose(1, 2).reshape(batch, length, width))
-        return mixed
-
-    def _mix(
-        self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, key: DropoutKey | None
-    ) -> Tensor:
-        if key is None or self.dropout == 0:
-            return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        if q.device.type != "cpu":
-            return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=self.dropout)
-        # On CPU torch has no fused attention with dropout either: the same, spelled out, with
-        # our masks.
-        scores_BNQK = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
-        if mask is not None:
-            scores_BNQK = scores_BNQK.masked_fill(~mask, -torch.inf)
-        return dropout(scores_BNQK.softmax(-1), self.dropout, key, self.site) @ v
+_GELU_TANH = partial(F.gelu, approximate="tanh")
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": F.gelu,
+    "gelu-tanh": _GELU_TANH,
+    "relu": F.relu,
+    "gated-gelu": _GELU_TANH,
+}
 
 
 class Block(nn.Module):
-    """Attention and feed-forward with post-norm residuals and erf-GELU."""
+    """One layer, with a norm after each addition (`post`) or before each part (`pre`).
 
-    def __init__(self, settings: ModelSettings, layer: int) -> None:
+    Args:
+        settings: of the model.
+        sites: numbers for the dropouts.
+        cross: whether it attends to an encoder's states too, after its own.
+    """
+
+    def __init__(
+        self, settings: ModelSettings, sites: Iterator[int], *, cross: bool = False
+    ) -> None:
         super().__init__()
-        self.dropout = settings.dropout
-        self.site = _SITES * layer
-        self.attention = Attention(settings, layer)
-        self.attention_norm = nn.LayerNorm(settings.width, NORM_EPSILON)
-        self.expand = nn.Linear(settings.width, settings.feed_forward)
-        self.contract = nn.Linear(settings.feed_forward, settings.width)
-        self.feed_forward_norm = nn.LayerNorm(settings.width, NORM_EPSILON)
+        self.pre_norm = settings.norm_place == "pre"
+        self.attention = SelfAttention(settings, sites)
+        self.attention_dropout = Dropout(settings.dropout, sites)
+        self.attention_norm = new_norm(settings)
+        if cross:
+            self.cross_attention = CrossAttention(settings, sites)
+            self.cross_attention_dropout = Dropout(settings.dropout, sites)
+            self.cross_attention_norm = new_norm(settings)
+        self._add_feed_forward(settings, sites)
 
-    def forward(self, x_BLD: Tensor, mask: Tensor | None, key: DropoutKey | None) -> Tensor:
-        """One layer: [B, L, D] to [B, L, D]."""
-        added_BLD = self.attention(x_BLD, mask, key)
-        added_BLD = dropout(added_BLD, self.dropout, key, self.site + _AFTER_ATTENTION)
-        x_BLD = self.attention_norm(x_BLD + added_BLD)
-        added_BLD = self.contract(F.gelu(self.expand(x_BLD)))
-        added_BLD = dropout(added_BLD, self.dropout, key, self.site + _AFTER_FEED_FORWARD)
-        normed: Tensor = self.feed_forward_norm(x_BLD + added_BLD)
-        return normed
+    def _add_feed_forward(self, settings: ModelSettings, sites: Iterator[int]) -> None:
+        width, inner = settings.width, settings.feed_forward
+        self.activation = _ACTIVATIONS[settings.activation]
+        self.gated = settings.activation == "gated-gelu"
+        if self.gated:
+            self.gate = nn.Linear(width, inner, bias=settings.bias)
+        self.expand = nn.Linear(width, inner, bias=settings.bias)
+        self.inner_dropout = Dropout(settings.dropout, sites) if settings.full_dropout else None
+        self.contract = nn.Linear(inner, width, bias=settings.bias)
+        self.feed_forward_dropout = Dropout(settings.dropout, sites)
+        self.feed_forward_norm = new_norm(settings)
+
+    def forward(
+        self, x_BLD: Tensor, mask: Mask, key: DropoutKey | None, memory: Memory | None = None
+    ) -> Tensor:
+        """One layer: [B, L, D] to [B, L, D].
+
+        Args:
+            mask: of the self-attention.
+            memory: of the encoder, for a block with cross-attention.
+        """
+        attend = partial(self.attention, mask=mask, key=key)
+        x_BLD = self._add(x_BLD, attend, self.attention_norm, self.attention_dropout, key)
+        if memory is not None:
+            look_up = partial(self.cross_attention, memory=memory, key=key)
+            norm, dropout = self.cross_attention_norm, self.cross_attention_dropout
+            x_BLD = self._add(x_BLD, look_up, norm, dropout, key)
+        feed = partial(self._feed_forward, key=key)
+        return self._add(x_BLD, feed, self.feed_forward_norm, self.feed_forward_dropout, key)
+
+    def _add(
+        self,
+        x_BLD: Tensor,
+        part: Callable[[Tensor], Tensor],
+        norm: nn.Module,
+        dropout: Dropout,
+        key: DropoutKey | None,
+    ) -> Tensor:
+        added_BLD: Tensor
+        if self.pre_norm:
+            added_BLD = x_BLD + dropout(part(norm(x_BLD)), key)
+        else:
+            added_BLD = norm(x_BLD + dropout(part(x_BLD), key))
+        return added_BLD
+
+    def _feed_forward(self, x_BLD: Tensor, key: DropoutKey | None) -> Tensor:
+        if self.gated:
+            inner_BLF = self.activation(self.gate(x_BLD)) * self.expand(x_BLD)
+        else:
+            inner_BLF = self.activation(self.expand(x_BLD))
+        if self.inner_dropout is not None:
+            inner_BLF = self.inner_dropout(inner_BLF, key)
+        contracted: Tensor = self.contract(inner_BLF)
+        return contracted

@@ -12,13 +12,14 @@ of the step: a resumed run draws the same masks there too.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from lmprep.jit import kernel
 from lmprep.keyed_random import draw, key_for, sub_keys
@@ -66,6 +67,23 @@ def dropout(x: Tensor, probability: float, key: DropoutKey | None, site: int) ->
     if x.device.type != "cpu":
         return F.dropout(x, probability)
     return x * keyed_mask(x.shape, probability, key.at(site)).to(x.dtype)
+
+
+class Dropout(nn.Module):
+    """One dropout of a model, with a number of its own.
+
+    Args:
+        probability: from 0 to below 1.
+        sites: the numbers, from 0; every dropout of a model takes the next one.
+    """
+
+    def __init__(self, probability: float, sites: Iterator[int]) -> None:
+        super().__init__()
+        self.probability, self.site = probability, next(sites)
+
+    def forward(self, x: Tensor, key: DropoutKey | None) -> Tensor:
+        """See `dropout`."""
+        return dropout(x, self.probability, key, self.site)
 
 
 def keyed_mask(shape: torch.Size, probability: float, key: np.uint64) -> Tensor:

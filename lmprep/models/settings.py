@@ -12,78 +12,156 @@ from pathlib import Path
 from typing import Any
 
 from lmprep.errors import UsageError
-from lmprep.settings import Settings, settings_from
+from lmprep.models.sizes import MODELS, named_shape
+from lmprep.settings import Settings, choice, settings_from
 
-# Layers, width, heads. BERT (arXiv:1810.04805) and its small siblings (arXiv:1908.08962).
-_SIZES = {
-    "bert-tiny": (2, 128, 2),
-    "bert-mini": (4, 256, 4),
-    "bert-small": (4, 512, 8),
-    "bert-base": (12, 768, 12),
-    "bert-large": (24, 1024, 16),
+__all__ = ["MODELS", "ModelSettings", "model_settings"]
+
+_CHOICES = {
+    "kind": ("encoder", "decoder", "encoder-decoder"),
+    "norm": ("layer", "rms"),
+    "norm_place": ("post", "pre"),
+    "activation": ("gelu", "gelu-tanh", "relu", "gated-gelu"),
+    "positions": ("learned", "relative"),
+    "output": ("tied", "tied-scaled", "separate"),
+    "initialization": ("truncated-normal", "normal", "scaled-normal", "t5"),
 }
-MODELS = tuple(_SIZES)
+_AT_LEAST = {
+    "layers": 1,
+    "width": 1,
+    "heads": 1,
+    "vocabulary_size": 1,
+    "head_width": 1,
+    "feed_forward": 1,
+    "max_length": 8,
+    "position_offset": 0,
+    "types": 0,
+    "span_boundary": 0,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSettings(Settings):
-    """A BERT encoder.
+    """A transformer; the defaults are BERT's.
 
     Args:
-        layers: transformer blocks.
+        kind: `encoder` (reads both ways), `decoder` (forwards only) or `encoder-decoder`.
+        layers: transformer blocks; of an encoder-decoder in each of the two.
         width: of the hidden states.
-        heads: of attention; they divide the width.
+        heads: of attention.
+        head_width: 0 means the width over the heads, which then divide it.
         vocabulary_size: ids with an embedding; the tokenizer may have fewer.
         feed_forward: inner width of the feed-forward part; 0 means four times the width.
-        max_length: positions with an embedding, in tokens.
-        types: token types (segments).
+        positions: `learned`, or `relative` (T5's biases by distance, for rows of any length).
+        max_length: learned positions, in tokens.
+        position_offset: rows of the position table before that of the first token, which nothing
+            reads (2 in RoBERTa and BART, whose numbering starts there).
+        types: token types (segments); 0 or 1: there are none to tell apart, 1 with a vector that
+            is added everywhere.
+        norm: `layer` or `rms` (root mean square, no mean, no bias).
+        norm_place: `post`, after each addition, or `pre`, before each part and at the end.
+        norm_epsilon: added to variances.
+        embedding_norm: whether embeddings are normed before the first block.
+        bias: whether the blocks' matrices and norms have one.
+        activation: of the feed-forward; `gelu` is the exact one (erf), `gelu-tanh` its
+            approximation, `gated-gelu` the approximation times a second matrix (T5 1.1).
+        scaled_attention: whether scores are divided by the root of the heads' width.
+        output: `tied` to the token embeddings, `tied-scaled` (states first times width**-0.5: T5)
+            or `separate`.
+        span_boundary: longest span, in tokens, that the span-boundary head (SpanBERT) predicts;
+            0 without this head.
+        initialization: see `lmprep.models.initialization`.
         dropout: of embeddings and of what each block adds.
         attention_dropout: of attention weights.
+        full_dropout: also within the feed-forward and at the end of each stack (T5).
     """
 
+    kind: str = "encoder"
     layers: int
     width: int
     heads: int
     vocabulary_size: int
+    head_width: int = 0
     feed_forward: int = 0
+    positions: str = "learned"
     max_length: int = 512
+    position_offset: int = 0
     types: int = 2
+    norm: str = "layer"
+    norm_place: str = "post"
+    norm_epsilon: float = 1e-12
+    embedding_norm: bool = True
+    bias: bool = True
+    activation: str = "gelu"
+    scaled_attention: bool = True
+    output: str = "tied"
+    span_boundary: int = 0
+    initialization: str = "truncated-normal"
     dropout: float = 0.1
     attention_dropout: float = 0.1
+    full_dropout: bool = False
 
     def __post_init__(self) -> None:
+        for name, choices in _CHOICES.items():
+            choice(name, getattr(self, name), choices)
+        for name in ("layers", "width", "heads"):  # the defaults follow from these
+            self._at_least(name, 1)
         if self.feed_forward == 0:
             object.__setattr__(self, "feed_forward", 4 * self.width)
-        for name in ("layers", "width", "heads", "vocabulary_size", "feed_forward", "types"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} {getattr(self, name)} must be at least 1")
-        if self.max_length < 8:
-            raise ValueError(f"max_length {self.max_length} must be at least 8")
-        if self.width % self.heads:
-            raise ValueError(f"width {self.width} is not a multiple of {self.heads} heads")
+        if self.head_width == 0:
+            self._derive_head_width()
+        for name, least in _AT_LEAST.items():
+            self._at_least(name, least)
         for name in ("dropout", "attention_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)} must be from 0 to below 1")
+        if self.norm_epsilon <= 0:
+            raise ValueError(f"norm_epsilon {self.norm_epsilon} must be above 0, such as 1e-5")
+        self._check_encoder()
+
+    def _derive_head_width(self) -> None:
+        if self.width % self.heads:
+            raise ValueError(
+                f"width {self.width} is not a multiple of {self.heads} heads; or give a head_width"
+            )
+        object.__setattr__(self, "head_width", self.width // self.heads)
+
+    def _at_least(self, name: str, least: int) -> None:
+        if getattr(self, name) < least:
+            raise ValueError(f"{name} {getattr(self, name)} must be at least {least}")
+
+    def _check_encoder(self) -> None:
+        """What only an encoder has, and what it has not."""
+        if self.kind == "encoder" and self.output != "tied":
+            raise ValueError(f"output {self.output!r} is not for an encoder: its heads are 'tied'")
+        if self.kind != "encoder" and self.span_boundary:
+            raise ValueError(
+                f"span_boundary {self.span_boundary} needs kind 'encoder', not {self.kind!r}; "
+                "or give 0"
+            )
+
+    @property
+    def length_limit(self) -> int | None:
+        """The longest row the model can take, in tokens; None without a limit."""
+        return self.max_length if self.positions == "learned" else None
 
 
 def model_settings(name_or_file: str, *, vocabulary_size: int, **changes: Any) -> ModelSettings:
     """The settings behind a name of `MODELS` or a TOML file.
 
     Args:
-        name_or_file: `bert-mini`, or a path that ends in `.toml`.
+        name_or_file: `bert-mini`, or a path that ends in `.toml`. A file may start from a named
+            model: `base = "t5-tiny"`.
         vocabulary_size: of the tokenizer; a file may state a larger one.
         changes: settings that win over the name's or the file's.
 
     Raises:
         UsageError: no such name or file, or a file with wrong keys or values.
     """
-    if name_or_file in _SIZES:
-        layers, width, heads = _SIZES[name_or_file]
-        shape: dict[str, Any] = {"layers": layers, "width": width, "heads": heads}
-    elif name_or_file.endswith(".toml"):
+    if name_or_file.endswith(".toml"):
         shape = _read_toml(Path(name_or_file))
     else:
-        raise UsageError(f"there is no model {name_or_file!r}", fix=_suggestion(name_or_file))
+        shape = _named(name_or_file)
     stated = shape.get("vocabulary_size", vocabulary_size)
     try:
         if stated < vocabulary_size:
@@ -91,6 +169,12 @@ def model_settings(name_or_file: str, *, vocabulary_size: int, **changes: Any) -
         return settings_from(ModelSettings, {"vocabulary_size": stated} | shape | changes)
     except (TypeError, ValueError) as error:
         raise UsageError(f"model {name_or_file}: {error}") from None
+
+
+def _named(name: str) -> dict[str, Any]:
+    if name not in MODELS:
+        raise UsageError(f"there is no model {name!r}", fix=_suggestion(name))
+    return named_shape(name)
 
 
 def _suggestion(name: str) -> str:
@@ -101,8 +185,10 @@ def _suggestion(name: str) -> str:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        written = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError("there is no such file", path=path) from None
     except (OSError, ValueError) as error:
         raise UsageError(f"not a readable TOML file: {error}", path=path) from None
+    base = written.pop("base", None)
+    return written if base is None else _named(str(base)) | written

@@ -2,6 +2,9 @@
 
 Everything here is a pure function of its arguments: a partition's tokens, settings, vocabulary and
 one key. Every token ends in a sequence or in a counted drop.
+
+A frame or a kind of pairs has a file of its own; `windows` cuts text, `layout` puts special tokens
+around what was cut.
 """
 
 from __future__ import annotations
@@ -9,18 +12,28 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lmprep.batches import Drops, Sequences, Tokens
-from lmprep.sequences.documents import document_windows
+from lmprep.batches import FRAMES, Drops, Sequences, Tokens
+from lmprep.sequences.bare import RawLengths, bare_windows
+from lmprep.sequences.ended import ended_windows
 from lmprep.sequences.nsp import next_sentence_pairs
-from lmprep.sequences.packed import packed_windows
+from lmprep.sequences.segments import two_segment_windows
 from lmprep.sequences.sop import sentence_order_pairs
-from lmprep.sequences.templates import template_of
-from lmprep.settings import SequenceSettings
+from lmprep.sequences.template import template_windows
+from lmprep.settings import SequenceSettings, choice
 from lmprep.vocabulary import Vocabulary
 
-RawLengths = tuple[NDArray[np.int64], NDArray[np.int8] | None]
+Maker = Callable[
+    [Tokens, SequenceSettings, Vocabulary, np.uint64],
+    tuple[Sequences, Drops],
+]
+
+_PAIRS: dict[str, Maker] = {"nsp": next_sentence_pairs, "sop": sentence_order_pairs}
+_WINDOWS: dict[str, Maker] = {
+    "template": template_windows,
+    "segments": two_segment_windows,
+    "ended": ended_windows,
+}
 
 
 def make_sequences(
@@ -30,7 +43,7 @@ def make_sequences(
     key: np.uint64,
     *,
     frame: str = "template",
-    raw_lengths: Callable[[int], RawLengths] | None = None,
+    raw_lengths: RawLengths | None = None,
     sentence_starts: bool = False,
 ) -> tuple[Sequences, Drops]:
     """The sequences of one partition, in the order of its text, and what was dropped.
@@ -46,13 +59,15 @@ def make_sequences(
         sentence_starts: say where sentences begin; for frame `bare`.
 
     Raises:
-        ValueError: the vocabulary's family has no template for these sequences.
+        ValueError: the vocabulary's family has no template for these sequences, or the arguments
+            do not go together.
     """
-    template = template_of(vocabulary)
-    if settings.pairs == "nsp":
-        return next_sentence_pairs(tokens, settings, template, key)
-    if settings.pairs == "sop":
-        return sentence_order_pairs(tokens, settings, template, key)
-    if settings.sequences == "packed":
-        return packed_windows(tokens, settings.length, template)
-    return document_windows(tokens, settings.length, template)
+    choice("frame", frame, FRAMES)
+    if settings.pairs != "none" and frame != "template":
+        raise ValueError(f"pairs {settings.pairs} do not go with frame {frame}, only with template")
+    if frame == "bare":
+        return bare_windows(tokens, settings, key, raw_lengths, sentence_starts)
+    if raw_lengths is not None or sentence_starts:
+        raise ValueError(f"raw_lengths and sentence_starts apply to frame bare, not to {frame}")
+    make = _WINDOWS[frame] if settings.pairs == "none" else _PAIRS[settings.pairs]
+    return make(tokens, settings, vocabulary, key)

@@ -20,62 +20,56 @@ from numpy.typing import NDArray
 from lmprep.batches import Drops, Sequences, Tokens
 from lmprep.jit import inline_kernel, kernel
 from lmprep.keyed_random import bernoulli, draw, integer_below, permutation
+from lmprep.sequences.layout import template_of
 from lmprep.sequences.outline import Outline, outline_of
 from lmprep.sequences.pairs import (
-    BALANCE,
-    CHUNKS,
     LABEL,
     OTHER_DOCUMENT,
     OTHER_SENTENCE,
-    ChunkLaw,
     Segments,
     cut_place,
     finish,
     sentences_end,
-    sub_key,
-    target_length,
 )
-from lmprep.sequences.templates import Template
+from lmprep.sequences.targets import BALANCE, UNITS, Law, law_of, sub_key, target_length
 from lmprep.settings import SequenceSettings
+from lmprep.vocabulary import Vocabulary
 
 FOLLOWS, ELSEWHERE = 0, 1
 
 
 def next_sentence_pairs(
-    tokens: Tokens, settings: SequenceSettings, template: Template, key: np.uint64
+    tokens: Tokens, settings: SequenceSettings, vocabulary: Vocabulary, key: np.uint64
 ) -> tuple[Sequences, Drops]:
     """Pairs with `next_sentence_label`: 0 where B follows A, 1 where it is from elsewhere."""
-    law = ChunkLaw.of(settings, template)
+    template = template_of(vocabulary)
+    law = law_of(settings.length - template.pair_specials, settings)
     outline = outline_of(tokens)
     segments, one_sentence, debts = _chunks(outline, law, key)
     kept = balanced(one_sentence, debts, sub_key(key, BALANCE))
     pairs = segments.take(kept)
-    sequences, trimmed = finish(tokens, outline, pairs, template, law.room, key)
+    sequences, trimmed = finish(tokens, outline, pairs, template, law[0], key)
     drops = outline.drops() + trimmed + _alone(outline) + _unbalanced(segments, pairs)
     return replace(sequences, next_sentence_label=pairs.borrowed.astype(np.int8)), drops
 
 
-def _chunks(
-    outline: Outline, law: ChunkLaw, key: np.uint64
-) -> tuple[Segments, NDArray[np.bool_], int]:
+def _chunks(outline: Outline, law: Law, key: np.uint64) -> tuple[Segments, NDArray[np.bool_], int]:
     """All chunks as pairs, which of them are of one sentence (bool [N]), and the debts left."""
     # Without a second document there is nothing to draw negatives from.
     most = len(outline.ordinals) if len(outline) > 1 else 0
-    starts, stops = np.empty((most, 2), np.int64), np.empty((most, 2), np.int64)
-    borrowed, one_sentence = np.empty(most, np.bool_), np.empty(most, np.bool_)
+    segments, one_sentence = Segments.room_for(most), np.empty(most, np.bool_)
     rows, debts = 0, 0
     if most:
         rows, debts = _pair_up(
             outline.sentence_offsets,
             outline.document_offsets,
-            law.plain,
-            sub_key(key, CHUNKS),
-            starts,
-            stops,
-            borrowed,
+            law,
+            sub_key(key, UNITS),
+            segments.starts,
+            segments.stops,
+            segments.borrowed,
             one_sentence,
         )
-    segments = Segments(starts=starts, stops=stops, borrowed=borrowed, chunks=np.arange(most))
     return segments.take(np.arange(rows)), one_sentence[:rows], debts
 
 
@@ -105,7 +99,7 @@ def _unbalanced(segments: Segments, kept: Segments) -> Drops:
 def _pair_up(
     sentence_offsets: NDArray[np.int64],
     document_offsets: NDArray[np.int64],
-    law: tuple[int, int, int],
+    law: Law,
     key: np.uint64,
     starts: NDArray[np.int64],
     stops: NDArray[np.int64],

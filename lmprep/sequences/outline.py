@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from lmprep.batches import Drops, Tokens
 
+Origin = tuple[NDArray[np.int64], NDArray[np.int32]]
+"""Document number (int64 [N]) and sentence ordinal (int32 [N]) of tokens."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Outline:
@@ -32,6 +35,11 @@ class Outline:
         return len(self.numbers)
 
     @property
+    def document_tokens(self) -> NDArray[np.int64]:
+        """Offsets of the documents into the tokens, int64 [D + 1], rising."""
+        return self.sentence_offsets[self.document_offsets]
+
+    @property
     def tokens(self) -> int:
         """Tokens in all sentences."""
         return int(self.sentence_offsets[-1] - self.sentence_offsets[0])
@@ -40,8 +48,8 @@ class Outline:
         """What was left out already: documents without a token."""
         return Drops({"empty_documents": self.empty_documents}) if self.empty_documents else Drops()
 
-    def origin(self, places: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        """Document number (int64 [N]) and sentence ordinal (int32 [N]) of tokens, by index."""
+    def origin(self, places: NDArray[np.int64]) -> Origin:
+        """Where the tokens with these indices (int64 [N]) come from."""
         sentence = np.searchsorted(self.sentence_offsets, places, side="right") - 1
         document = np.searchsorted(self.document_offsets, sentence, side="right") - 1
         return self.numbers[document], self.ordinals[sentence]

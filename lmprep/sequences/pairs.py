@@ -6,7 +6,8 @@ pair is trimmed to the room there is, and laid out as `[CLS] A [SEP] B [SEP]`. A
 enough at the room of a pair, or, with `short_sequence_probability`, at a random shorter length
 (drawn per chunk; BERT's code draws once a document).
 
-Draws: chunk number c of the partition draws from draw(draw(key, 0), c), with the counters below.
+Draws: chunk number c of the partition draws from draw(draw(key, UNITS), c), with the counters below
+after those of `targets`.
 """
 
 from __future__ import annotations
@@ -18,41 +19,13 @@ from numpy.typing import NDArray
 
 from lmprep.batches import Drops, Sequences, Tokens
 from lmprep.jit import inline_kernel, kernel
-from lmprep.keyed_random import Keys, bernoulli, draw, integer_below, sub_keys
+from lmprep.keyed_random import Keys, bernoulli, integer_below, sub_keys
+from lmprep.sequences.layout import Pieces, Template, lay_out
 from lmprep.sequences.outline import Outline
-from lmprep.sequences.templates import Pieces, Template, lay_out
-from lmprep.settings import SequenceSettings
+from lmprep.sequences.targets import UNITS, sub_key
 
-# What the partition's key is divided among.
-CHUNKS, BALANCE = range(2)
 # Counters of a chunk's draws. Every token that is trimmed draws with a counter of its own.
-IS_SHORT, SHORT_TARGET, LABEL, CUT, OTHER_DOCUMENT, OTHER_SENTENCE, TRIM = range(7)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ChunkLaw:
-    """How long a chunk grows.
-
-    Args:
-        room: tokens of a pair, without special tokens.
-        short, whole: a chunk aims at a random length from 2 to `room` in `short` of `whole` cases.
-    """
-
-    room: int
-    short: int
-    whole: int
-
-    @classmethod
-    def of(cls, settings: SequenceSettings, template: Template) -> ChunkLaw:
-        """The law of these settings."""
-        share = settings.short_sequence_probability
-        room = settings.length - template.pair_specials
-        return cls(room=room, short=share.numerator, whole=share.denominator)
-
-    @property
-    def plain(self) -> tuple[int, int, int]:
-        """As kernels take it."""
-        return self.room, self.short, self.whole
+LABEL, CUT, OTHER_DOCUMENT, OTHER_SENTENCE, TRIM = range(2, 7)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -70,6 +43,16 @@ class Segments:
     borrowed: NDArray[np.bool_]
     chunks: NDArray[np.int64]
 
+    @classmethod
+    def room_for(cls, most: int) -> Segments:
+        """Arrays for so many pairs of text that is not borrowed, one a chunk, to be written."""
+        return cls(
+            starts=np.empty((most, 2), np.int64),
+            stops=np.empty((most, 2), np.int64),
+            borrowed=np.zeros(most, np.bool_),
+            chunks=np.arange(most),
+        )
+
     def own_tokens(self) -> NDArray[np.int64]:
         """Tokens of each pair that are not borrowed, int64 [N]."""
         lengths = self.stops - self.starts
@@ -85,11 +68,6 @@ class Segments:
         )
 
 
-def sub_key(key: np.uint64, number: int) -> np.uint64:
-    """The key of sub-unit `number`: `CHUNKS` (whose sub-unit c is chunk c) or `BALANCE`."""
-    return np.uint64(draw(key, number))  # back in Python a compiled function's result is an int
-
-
 def finish(
     tokens: Tokens,
     outline: Outline,
@@ -100,7 +78,7 @@ def finish(
 ) -> tuple[Sequences, Drops]:
     """Trim the pairs to `room` tokens and lay them out; labels are the caller's."""
     before = segments.own_tokens().sum()
-    trimmed = _trimmed(segments, room, sub_keys(sub_key(key, CHUNKS), segments.chunks))
+    trimmed = _trimmed(segments, room, sub_keys(sub_key(key, UNITS), segments.chunks))
     lost = int(before - trimmed.own_tokens().sum())
     pieces = Pieces(
         starts=trimmed.starts.ravel(),
@@ -108,18 +86,13 @@ def finish(
         row_offsets=np.arange(0, 2 * len(trimmed.chunks) + 1, 2),
     )
     layout = lay_out(tokens, pieces, template, template.pair_separators)
-    document, sentence = outline.origin(pieces.starts)
-    between = layout.piece_positions[1::2] - (template.pair_separators - 1)
-    sequences = Sequences(
-        ids=layout.ids,
-        word_start=layout.word_start,
-        maskable=layout.maskable,
-        offsets=layout.offsets,
-        document=document[::2].copy(),
-        first_sentence=sentence[::2].copy(),
+    second_document, second_sentence = outline.origin(trimmed.starts[:, 1])
+    between = layout.places[1::2] - layout.offsets[:-1] - (template.pair_separators - 1)
+    sequences = layout.sequences(
+        outline.origin(trimmed.starts[:, 0]),
         first_segment_length=between.astype(np.int32),
-        second_document=document[1::2].copy(),
-        second_sentence=sentence[1::2].copy(),
+        second_document=second_document,
+        second_sentence=second_sentence,
     )
     return sequences, Drops({"pair_truncation_tokens": lost}) if lost else Drops()
 
@@ -146,15 +119,6 @@ def _trim(starts: NDArray[np.int64], stops: NDArray[np.int64], room: int, keys: 
                 starts[row, side] += 1
             else:
                 stops[row, side] -= 1
-
-
-@inline_kernel
-def target_length(law: tuple[int, int, int], key: np.uint64) -> int:
-    """Tokens at which a chunk is long enough."""
-    room, short, whole = law
-    if bernoulli(short, whole, key, IS_SHORT):
-        return 2 + integer_below(room - 1, key, SHORT_TARGET)
-    return room
 
 
 @inline_kernel

@@ -15,52 +15,42 @@ from numpy.typing import NDArray
 from lmprep.batches import Drops, Sequences, Tokens
 from lmprep.jit import kernel
 from lmprep.keyed_random import bernoulli, draw
+from lmprep.sequences.layout import template_of
 from lmprep.sequences.outline import Outline, outline_of
-from lmprep.sequences.pairs import (
-    CHUNKS,
-    LABEL,
-    ChunkLaw,
-    Segments,
-    cut_place,
-    finish,
-    sentences_end,
-    sub_key,
-    target_length,
-)
-from lmprep.sequences.templates import Template
+from lmprep.sequences.pairs import LABEL, Segments, cut_place, finish, sentences_end
+from lmprep.sequences.targets import UNITS, Law, law_of, sub_key, target_length
 from lmprep.settings import SequenceSettings
+from lmprep.vocabulary import Vocabulary
 
 IN_ORDER, SWAPPED = 0, 1
 
 
 def sentence_order_pairs(
-    tokens: Tokens, settings: SequenceSettings, template: Template, key: np.uint64
+    tokens: Tokens, settings: SequenceSettings, vocabulary: Vocabulary, key: np.uint64
 ) -> tuple[Sequences, Drops]:
     """Pairs with `sentence_order_label`: 0 in the text's order, 1 swapped."""
-    law = ChunkLaw.of(settings, template)
+    template = template_of(vocabulary)
+    law = law_of(settings.length - template.pair_specials, settings)
     outline = outline_of(tokens)
     segments = _chunks(outline, law, key)
     pairs = segments.take(np.flatnonzero((segments.starts < segments.stops).all(axis=1)))
-    sequences, trimmed = finish(tokens, outline, pairs, template, law.room, key)
+    sequences, trimmed = finish(tokens, outline, pairs, template, law[0], key)
     swapped = pairs.starts[:, 0] > pairs.starts[:, 1]
     drops = outline.drops() + trimmed + _orderless(segments, pairs)
     return replace(sequences, sentence_order_label=swapped.astype(np.int8)), drops
 
 
-def _chunks(outline: Outline, law: ChunkLaw, key: np.uint64) -> Segments:
+def _chunks(outline: Outline, law: Law, key: np.uint64) -> Segments:
     """All chunks as segments; of a chunk of one sentence one segment is empty."""
-    most = len(outline.ordinals)
-    starts, stops = np.empty((most, 2), np.int64), np.empty((most, 2), np.int64)
+    segments = Segments.room_for(len(outline.ordinals))
     rows = _pair_up(
         outline.sentence_offsets,
         outline.document_offsets,
-        law.plain,
-        sub_key(key, CHUNKS),
-        starts,
-        stops,
+        law,
+        sub_key(key, UNITS),
+        segments.starts,
+        segments.stops,
     )
-    nothing = np.zeros(most, np.bool_)
-    segments = Segments(starts=starts, stops=stops, borrowed=nothing, chunks=np.arange(most))
     return segments.take(np.arange(rows))
 
 
@@ -76,7 +66,7 @@ def _orderless(segments: Segments, kept: Segments) -> Drops:
 def _pair_up(
     sentence_offsets: NDArray[np.int64],
     document_offsets: NDArray[np.int64],
-    law: tuple[int, int, int],
+    law: Law,
     key: np.uint64,
     starts: NDArray[np.int64],
     stops: NDArray[np.int64],

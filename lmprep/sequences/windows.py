@@ -1,43 +1,58 @@
-"""Windows: text cut at the ends of sentences, as much of it as fits.
+"""Windows: how text is cut, at the ends of sentences or at exact lengths. Nothing is lost.
 
-A window ends at the last sentence end that fits, unless the sentence that does not fit is longer
-than a whole window: then it is filled. Such a sentence has to be cut anyway; it continues in the
-next window. Nothing is lost.
+At sentence ends: a window ends at the last sentence end that fits, or earlier, at the first one
+that reaches its target. A sentence longer than a whole window has to be cut anyway: it begins
+where there is room, is cut at the window's target, and goes on in the next window.
+
+At exact lengths: windows tile the text one after another, wherever words or sentences end.
+
+How many windows there will be is known only when they are cut. Both functions ask for the rooms of
+as many windows as there should be, and for twice as many until they suffice.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lmprep.jit import kernel
+from lmprep.sequences.layout import Pieces
 from lmprep.sequences.outline import Outline
-from lmprep.sequences.templates import Pieces
+
+Int64s = NDArray[np.int64]
 
 
-def cut_windows(outline: Outline, room: int, *, cross_documents: bool) -> Pieces:
-    """Cut documents into windows of at most `room` tokens.
+def cut_at_sentences(
+    outline: Outline, aims: Callable[[int], tuple[Int64s, Int64s]], *, cross_documents: bool
+) -> Pieces:
+    """Cut documents into windows that end, where possible, with a sentence.
 
     Args:
         outline: the sentences and documents.
-        room: tokens in a window; with `cross_documents` the one separator before each further
-            document counts too.
-        cross_documents: go on with the next document in the same window, as another piece; else
-            a document's end always ends the window.
+        aims: says of the first so many windows how many tokens have room in each, and at how many
+            it is long enough (1 to its room): int64 [rows] each.
+        cross_documents: go on with the next document in the same window, as another piece, for
+            which one separator takes room too; else a document's end always ends the window.
     """
-    # A piece is the last of a sentence, fills a window on its own, or begins an overlong sentence.
-    most = len(outline.ordinals) + 2 * (outline.tokens // room)
-    starts, stops = np.empty(most, np.int64), np.empty(most, np.int64)
-    first_pieces = np.empty(most + 1, np.int64)
-    pieces, windows = _cut(
-        outline.sentence_offsets,
-        outline.document_offsets,
-        room,
-        cross_documents,
-        starts,
-        stops,
-        first_pieces,
-    )
+    rows = len(outline.ordinals) + 1
+    while True:
+        # A piece begins a window or a document.
+        starts, stops = np.empty((2, rows + len(outline)), np.int64)
+        first_pieces = np.empty(rows + 1, np.int64)
+        pieces, windows = _cut(
+            outline.sentence_offsets,
+            outline.document_offsets,
+            *aims(rows),
+            cross_documents,
+            starts,
+            stops,
+            first_pieces,
+        )
+        if windows >= 0:
+            break
+        rows *= 2
     first_pieces[windows] = pieces
     return Pieces(
         starts=starts[:pieces].copy(),
@@ -46,40 +61,81 @@ def cut_windows(outline: Outline, room: int, *, cross_documents: bool) -> Pieces
     )
 
 
+def cut_at_lengths(runs: Int64s, lengths: Callable[[int], Int64s]) -> Int64s:
+    """Cut runs of tokens into windows of exact lengths.
+
+    Args:
+        runs: int64 [R + 1], run r is tokens runs[r] to runs[r + 1] - 1.
+        lengths: says how many tokens each of the first so many windows holds, int64 [rows]; the
+            last window of a run holds what is left.
+
+    Returns:
+        int64 [N + 1], window w is tokens offsets[w] to offsets[w + 1] - 1.
+    """
+    rows = len(runs) + int(runs[-1] - runs[0]) // 128
+    while True:
+        offsets = np.empty(rows + 1, np.int64)
+        windows = _tile(runs, lengths(rows), offsets)
+        if windows >= 0:
+            return offsets[: windows + 1].copy()
+        rows *= 2
+
+
 @kernel
 def _cut(
-    sentence_offsets: NDArray[np.int64],
-    document_offsets: NDArray[np.int64],
-    room: int,
+    sentence_offsets: Int64s,
+    document_offsets: Int64s,
+    rooms: Int64s,
+    targets: Int64s,
     cross_documents: bool,
-    starts: NDArray[np.int64],
-    stops: NDArray[np.int64],
-    first_pieces: NDArray[np.int64],
+    starts: Int64s,
+    stops: Int64s,
+    first_pieces: Int64s,
 ) -> tuple[int, int]:
-    """Write the pieces and each window's first piece; return how many pieces and windows."""
+    """Write the pieces and each window's first piece.
+
+    Returns:
+        How many pieces and windows there are; -1 windows where the rooms do not suffice.
+    """
     pieces, windows = 0, 0
     left = 0  # tokens that still fit in the open window
+    wanted = 0  # tokens it is still short of its target
     for document in range(len(document_offsets) - 1):
         left = left - 1 if cross_documents else 0
-        joined = False  # does the last piece belong to this document and an open window?
+        joined = False  # does the last piece belong to this document and the open window?
         for sentence in range(document_offsets[document], document_offsets[document + 1]):
             start, stop = sentence_offsets[sentence], sentence_offsets[sentence + 1]
-            if stop - start > left:
-                if stop - start > room and left > 0:
-                    if not joined:
-                        starts[pieces] = start
-                        pieces += 1
-                    start += left
-                    stops[pieces - 1] = start
-                while stop - start > room:
-                    first_pieces[windows] = pieces
-                    starts[pieces], stops[pieces] = start, start + room
-                    pieces, windows, start = pieces + 1, windows + 1, start + room
-                first_pieces[windows] = pieces
-                windows, left, joined = windows + 1, room, False
-            if not joined:
-                starts[pieces] = start
-                pieces, joined = pieces + 1, True
-            stops[pieces - 1] = stop
-            left -= stop - start
+            while start < stop:
+                if stop - start > left:
+                    if windows == len(rooms):
+                        return pieces, -1
+                    # It waits for the next window, unless it is too long for that one too.
+                    if left <= 0 or stop - start <= rooms[windows]:
+                        first_pieces[windows] = pieces
+                        left, wanted, joined = rooms[windows], targets[windows], False
+                        windows += 1
+                if not joined:
+                    starts[pieces] = start
+                    pieces, joined = pieces + 1, True
+                size = stop - start if stop - start <= left else min(left, wanted)
+                start, left, wanted = start + size, left - size, wanted - size
+                stops[pieces - 1] = start
+                if wanted <= 0:
+                    left = 0  # long enough: whatever follows opens a window
     return pieces, windows
+
+
+@kernel
+def _tile(runs: Int64s, lengths: Int64s, offsets: Int64s) -> int:
+    """Write the windows' offsets; return how many there are, -1 if the lengths do not suffice."""
+    windows = 0
+    offsets[0] = runs[0]
+    for run in range(len(runs) - 1):
+        start, stop = runs[run], runs[run + 1]
+        while start < stop:
+            if windows == len(lengths):
+                return -1
+            start = min(start + lengths[windows], stop)
+            windows += 1
+            offsets[windows] = start
+    return windows

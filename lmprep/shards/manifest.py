@@ -2,6 +2,8 @@
 
     OUT/plan.json        settings, inputs and fingerprint; created first, exclusively
     OUT/receipts/*.json  one for each partition, written after its shards
+    OUT/partials/        objectives of two stages: what the first leaves for the second
+    OUT/word_counts.npy  skipgram: how often each id occurs in the training documents, int64 [V]
     OUT/manifest.json    written last: its presence means the folder is complete
     OUT/state.json, dataset_info.json    what `datasets.load_from_disk` looks for
 
@@ -19,7 +21,8 @@ from lmprep.errors import DatasetError, UsageError
 from lmprep.files import canonical_json, json_sha256, write_json
 
 FORMAT = 1
-MANIFEST, PLAN, RECEIPTS = "manifest.json", "plan.json", "receipts"
+MANIFEST, PLAN, RECEIPTS, PARTIALS = "manifest.json", "plan.json", "receipts", "partials"
+WORD_COUNTS = "word_counts.npy"
 _SHARD = re.compile(r"data-(\d{5,})-(\d{5,})-(\d{2,})\.arrow")
 _TOTALS = ("rows", "tokens", "scored_tokens", "text_bytes", "words", "bytes")
 
@@ -36,13 +39,19 @@ def parse_shard_name(name: str) -> tuple[int, int, int]:
 
 
 def totals(shards: list[dict[str, Any]]) -> dict[str, int]:
-    """The sums over all shard entries."""
-    return {name: sum(shard[name] for shard in shards) for name in _TOTALS}
+    """The sums over all shard entries, of what each of them states."""
+    stated = [name for name in _TOTALS if all(name in shard for shard in shards)]
+    return {name: sum(shard[name] for shard in shards) for name in stated}
 
 
 def write_manifest(folder: Path, content: Manifest) -> Manifest:
-    """Write the manifest and the two files for `datasets`; the manifest last."""
-    manifest = {**content, "format": FORMAT, "totals": totals(content["shards"])}
+    """Write the manifest and the two files for `datasets`; the manifest last.
+
+    `content` has its own totals of what its shards do not state: of co-occurrence counts no text
+    belongs to one shard.
+    """
+    found = {**content.get("totals", {}), **totals(content["shards"])}
+    manifest = {**content, "format": FORMAT, "totals": found}
     manifest["manifest_sha256"] = json_sha256(manifest)
     write_json(folder / "state.json", _datasets_state(manifest))
     write_json(folder / "dataset_info.json", {"description": "", "features": None})
@@ -95,7 +104,19 @@ def read_manifest(folder: Path) -> Manifest:
         )
     for shard in manifest["shards"]:
         _check_shard_file(folder, shard)
+    if "word_counts" in manifest:
+        _check_word_counts(folder, manifest["word_counts"])
     return {**manifest, "manifest_sha256": stated}
+
+
+def refuse_dense(folder: Path, manifest: Manifest) -> None:
+    """Raise for a dataset whose rows are in their padded form, which lmprep does not read back."""
+    if manifest["settings"].get("dense"):
+        raise DatasetError(
+            "this dataset is dense: padded columns for other programs, which lmprep does not read",
+            path=folder,
+            fix="Read it with datasets.load_from_disk, or build it without --dense",
+        )
 
 
 _REBUILD = "The dataset was changed after it was made; build it again"
@@ -118,12 +139,22 @@ def _check_shard_file(folder: Path, shard: dict[str, Any]) -> None:
         parse_shard_name(shard["file"])
     except ValueError as error:
         raise DatasetError(str(error), path=folder / MANIFEST, fix=_REBUILD) from None
-    path = folder / shard["file"]
+    _check_size(folder / shard["file"], "shard", shard["bytes"])
+
+
+def _check_word_counts(folder: Path, entry: dict[str, Any]) -> None:
+    if entry["file"] != WORD_COUNTS:
+        what = f"{entry['file']!r} is not the name of word counts"
+        raise DatasetError(what, path=folder / MANIFEST, fix=_REBUILD)
+    _check_size(folder / WORD_COUNTS, "file", entry["bytes"])
+
+
+def _check_size(path: Path, what: str, size: int) -> None:
     if path.is_symlink() or not path.is_file():
-        raise DatasetError("the shard is missing or not a plain file", path=path, fix=_REBUILD)
-    if path.stat().st_size != shard["bytes"]:
+        raise DatasetError(f"the {what} is missing or not a plain file", path=path, fix=_REBUILD)
+    if path.stat().st_size != size:
         raise DatasetError(
-            f"{path.stat().st_size} bytes where the manifest says {shard['bytes']}",
+            f"{path.stat().st_size} bytes where the manifest says {size}",
             path=path,
-            fix="The shard was cut short or changed; build the dataset again",
+            fix=f"The {what} was cut short or changed; build the dataset again",
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from numpy.typing import NDArray
 
 from lmprep.batches import Columns, join_rows, take_rows
 from lmprep.errors import DatasetError
+from lmprep.files import file_sha256
 from lmprep.ragged import Ragged, offsets_of
-from lmprep.shards.manifest import parse_shard_name, read_manifest
+from lmprep.shards.manifest import WORD_COUNTS, parse_shard_name, read_manifest, refuse_dense
 from lmprep.shards.schema import from_arrow, widened
 from lmprep.vocabulary import Vocabulary
 
@@ -40,7 +42,7 @@ class Shard:
         self._schema = self._guarded(lambda: pa.ipc.open_stream(self._map).schema)
         self._offsets = entry["batch_offsets"]
         self._batches: list[Columns | None] = [None] * len(self._offsets)
-        self._rows_a_batch = len(self.batch(0)["input_ids"]) if self._offsets else 0
+        self._rows_a_batch = self.record_batch(0).num_rows if self._offsets else 0
 
     def batch(self, number: int) -> Columns:
         """Record batch `number` as columns over the mapped file, nothing copied or widened."""
@@ -93,6 +95,7 @@ class Dataset:
     def __init__(self, folder: str | Path, *, copy: int = 0) -> None:
         self.folder = Path(folder)
         self.manifest = read_manifest(self.folder)
+        refuse_dense(self.folder, self.manifest)
         self.copies = int(self.manifest["settings"]["copies"])
         if not 0 <= copy < self.copies:
             raise ValueError(f"copy {copy} is not stored; {self.folder} holds {self.copies}")
@@ -106,6 +109,25 @@ class Dataset:
 
     def __len__(self) -> int:
         return int(self._starts[-1])
+
+    @cached_property
+    def word_counts(self) -> NDArray[np.int64]:
+        """How often each id occurs in the training documents, int64 [V]; skipgram stores it.
+
+        Raises:
+            ValueError: this dataset has none.
+            DatasetError: the file was changed.
+        """
+        entry = self.manifest.get("word_counts")
+        if entry is None:
+            raise ValueError(f"{self.folder} of {self.manifest['objective']} has no word counts")
+        path = self.folder / WORD_COUNTS
+        if file_sha256(path) != entry["sha256"]:
+            raise DatasetError(
+                "its checksum is not the manifest's", path=path, fix="Build the dataset again"
+            )
+        counts: NDArray[np.int64] = np.load(path, allow_pickle=False)
+        return counts
 
     def shard(self, number: int) -> Shard:
         """Shard `number`, opened if it is not."""

@@ -6,6 +6,8 @@ torch cannot compute with uint16.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 
@@ -25,16 +27,34 @@ def smallest(limit: int) -> np.dtype[np.uint16] | np.dtype[np.int32]:
     return np.dtype(np.uint16) if limit <= 1 << 16 else np.dtype(np.int32)
 
 
-def to_arrow(columns: Columns, *, vocabulary_size: int, length: int) -> pa.RecordBatch:
-    """Columns as one record batch, ids and positions narrowed."""
+def to_arrow(
+    columns: Columns, *, vocabulary_size: int, length: int, narrow: bool = True
+) -> pa.RecordBatch:
+    """Columns as one record batch; ids and positions narrowed, or int32 as they are.
+
+    Raises:
+        ValueError: an id or position does not fit the narrower type.
+    """
+    size, longest = smallest(vocabulary_size), smallest(length)
+    kinds = dict.fromkeys(_IDS, size) | dict.fromkeys(_POSITIONS, longest) if narrow else {}
     arrays = {}
     for name, column in columns.items():
-        if name in _IDS and isinstance(column, Ragged):
-            column = column.as_dtype(smallest(vocabulary_size))
-        elif name in _POSITIONS and isinstance(column, Ragged):
-            column = column.as_dtype(smallest(length))
-        arrays[name] = list_array(column) if isinstance(column, Ragged) else pa.array(column)
+        if isinstance(column, Ragged):
+            arrays[name] = list_array(
+                _narrowed(name, column, kinds[name]) if name in kinds else column
+            )
+        else:
+            arrays[name] = pa.array(column)
     return pa.RecordBatch.from_pydict(arrays)
+
+
+def _narrowed(name: str, column: Ragged, dtype: np.dtype[Any]) -> Ragged:
+    """The column in this type. Positions in raw text may lie beyond the length it was cut to."""
+    values = column.values
+    if len(values) and not 0 <= values.min() <= values.max() <= np.iinfo(dtype).max:
+        outside = values.min() if values.min() < 0 else values.max()
+        raise ValueError(f"{outside} in column {name} does not fit in {dtype.name}")
+    return column.as_dtype(dtype)
 
 
 def list_array(ragged: Ragged) -> pa.ListArray:

@@ -8,6 +8,8 @@ offset of every record batch go into the manifest.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
@@ -52,26 +54,47 @@ def shard_name(source: int, partition: int, copy: int) -> str:
 
 
 def write_shard(
-    folder: Path, name: str, columns: Columns, *, vocabulary_size: int, length: int
+    folder: Path,
+    name: str,
+    columns: Columns,
+    *,
+    vocabulary_size: int,
+    length: int,
+    narrow: bool = True,
 ) -> dict[str, Any]:
-    """Write columns of at least one row.
+    """Write columns of at least one row, ids and positions narrowed if so wished.
 
     Returns:
         Its manifest entry as far as the file tells it: file, rows, bytes, sha256, batch_offsets.
+
+    Raises:
+        ValueError: an id or position does not fit the type it is stored in.
     """
-    batch = to_arrow(columns, vocabulary_size=vocabulary_size, length=length)
+    batch = to_arrow(columns, vocabulary_size=vocabulary_size, length=length, narrow=narrow)
     rows_a_batch = max(1, int(batch.num_rows * _BATCH_BYTES / max(1, batch.nbytes)))
-    schema_bytes = len(batch.schema.serialize())  # Arrow writes it just before the first batch
-    offsets = []
+    starts = range(0, batch.num_rows, rows_a_batch)
+    return write_batches(folder, name, (batch.slice(start, rows_a_batch) for start in starts))
+
+
+def write_batches(folder: Path, name: str, batches: Iterable[pa.RecordBatch]) -> dict[str, Any]:
+    """Write record batches, at least one, as they come; return an entry as `write_shard` does.
+
+    `Shard.rows` finds rows only where all batches but the last hold equally many.
+    """
+    rest = iter(batches)
+    first = next(rest)
+    schema_bytes = len(first.schema.serialize())  # Arrow writes it just before the first batch
+    rows, offsets = 0, []
     with atomic_file(folder / name) as file:
         sink = _HashingFile(file)
-        with pa.ipc.new_stream(pa.PythonFile(sink, "w"), batch.schema) as stream:
-            for start in range(0, batch.num_rows, rows_a_batch):
+        with pa.ipc.new_stream(pa.PythonFile(sink, "w"), first.schema) as stream:
+            for batch in chain([first], rest):
                 offsets.append(max(sink.bytes, schema_bytes))
-                stream.write_batch(batch.slice(start, rows_a_batch))
+                stream.write_batch(batch)
+                rows += batch.num_rows
     return {
         "file": name,
-        "rows": batch.num_rows,
+        "rows": rows,
         "bytes": sink.bytes,
         "sha256": sink.digest.hexdigest(),
         "batch_offsets": offsets,

@@ -11,81 +11,23 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from lmprep import dynamic
 from lmprep.batches import Columns, join_rows
 from lmprep.errors import UsageError
 from lmprep.keyed_random import key_for, permutation
-from lmprep.ragged import offsets_of
-from lmprep.shards.collate import (
-    PAIR_LABELS,
-    flat_labels,
-    flat_positions,
-    padded_ids,
-    plain,
-    ragged,
-    token_types,
-)
+from lmprep.objectives import stored_objective
+from lmprep.ragged import Ragged, offsets_of
 from lmprep.shards.reader import Dataset
-from lmprep.training.fit import check_traits, sequence_length, traits
-from lmprep.vocabulary import Vocabulary
+from lmprep.training.batch import Batch, make_batch
+from lmprep.training.fit import check_traits, traits
+from lmprep.training.tasks import task_of
 
 Rows = Dataset | dynamic.Redrawn
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Batch:
-    """One step's input; B rows, L positions, M masked tokens.
-
-    Args:
-        ids_BL, types_BL: int32, padded on the right.
-        lengths_B: int64, tokens in each row; None when no row is padded.
-        masked_M: int64, `row * L + position` of each masked token.
-        labels_M: int64, their original ids.
-        pairs_B: int64, next-sentence or sentence-order labels; None without pairs.
-        tokens: in the batch, padding not counted.
-    """
-
-    ids_BL: Tensor
-    types_BL: Tensor
-    lengths_B: Tensor | None
-    masked_M: Tensor
-    labels_M: Tensor
-    pairs_B: Tensor | None
-    tokens: int
-
-    def pinned(self) -> Batch:
-        """In page-locked memory, from which a copy to a CUDA device need not be waited for."""
-        return self._each(Tensor.pin_memory)
-
-    def to(self, device: torch.device) -> Batch:
-        """On the device."""
-        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
-
-    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        tensors = {k: change(v) for k, v in vars(self).items() if isinstance(v, Tensor)}
-        return replace(self, **tensors)  # type: ignore[arg-type]
-
-
-def make_batch(columns: Columns, length: int, vocabulary: Vocabulary) -> Batch:
-    """Collate rows, padded to `length`."""
-    lengths = ragged(columns, "input_ids").lengths
-    pairs = next((plain(columns, name) for name in PAIR_LABELS if name in columns), None)
-    return Batch(
-        ids_BL=torch.from_numpy(padded_ids(columns, length, vocabulary, np.int32)),
-        types_BL=torch.from_numpy(token_types(columns, length, np.int32)),
-        lengths_B=None if lengths.min() == length else torch.from_numpy(lengths),
-        masked_M=torch.from_numpy(flat_positions(columns, length)),
-        labels_M=torch.from_numpy(flat_labels(columns)),
-        pairs_B=None if pairs is None else torch.from_numpy(pairs.astype(np.int64)),
-        tokens=int(lengths.sum()),
-    )
 
 
 class TrainingData:
@@ -93,12 +35,13 @@ class TrainingData:
 
     Args:
         folders: dataset folders of the same tokenizer, objective and pairs.
-        batch_tokens: tokens in a step, padding counted.
+        batch_tokens: tokens in the inputs of a step, padding counted.
         seed: fixes the order of rows.
-        static: epoch e reads stored copy e modulo their number, instead of masks drawn anew.
+        static: epoch e reads stored copy e modulo their number, instead of rows corrupted anew.
 
     Raises:
-        UsageError: the datasets do not go together, or the batch holds no row.
+        UsageError: the datasets do not go together, none can be trained on, or the batch holds no
+            row.
     """
 
     def __init__(
@@ -108,13 +51,14 @@ class TrainingData:
         first = self.datasets[0]
         for other in self.datasets[1:]:
             self.check_fits(other)
-        self.vocabulary = first.vocabulary
-        self.length = max(sequence_length(dataset.manifest) for dataset in self.datasets)
-        self.rows_per_step = batch_tokens // self.length
+        tasks = [task_of(dataset.manifest, dataset.folder) for dataset in self.datasets]
+        length = max(task.length for task in tasks)
+        self.task = replace(tasks[0], length=length)
+        self.rows_per_step = batch_tokens // length
         if self.rows_per_step < 1:
             raise UsageError(
-                f"--batch-tokens {batch_tokens} holds no sequence of {self.length} tokens",
-                fix=f"Give at least {self.length}",
+                f"--batch-tokens {batch_tokens} holds no sequence of {length} tokens",
+                fix=f"Give at least {length}",
             )
         self._starts = offsets_of([len(dataset) for dataset in self.datasets])
         if self.rows == 0:
@@ -129,18 +73,13 @@ class TrainingData:
 
     @property
     def tokens(self) -> int:
-        """Tokens in an epoch, padding not counted."""
+        """Tokens in an epoch, before corruption; padding not counted."""
         return sum(entry["tokens"] for dataset in self.datasets for entry in dataset.shards)
 
     def check_fits(self, other: Dataset) -> None:
-        """Raise `UsageError` unless a dataset has the tokenizer, objective and pairs of these."""
+        """Raise `UsageError` unless a dataset has the traits of these."""
         first = self.datasets[0]
         check_traits(other, traits(first.manifest), first.folder)
-
-    @property
-    def has_pairs(self) -> bool:
-        """Do the rows carry a pair label?"""
-        return traits(self.datasets[0].manifest)["pairs"] != "none"
 
     def position(self, step: int) -> tuple[int, int]:
         """Epoch, and rows of it already seen, before step `step`."""
@@ -156,7 +95,7 @@ class TrainingData:
             parts += self._read(epoch, start, stop)
             wanted -= stop - start
             epoch, start = epoch + 1, 0
-        return make_batch(join_rows(parts), self.length, self.vocabulary)
+        return make_batch(join_rows(_alike(parts)), self.task)
 
     def _read(self, epoch: int, start: int, stop: int) -> list[Columns]:
         """Places start to stop of an epoch's order, the rows of each dataset by themselves."""
@@ -176,7 +115,18 @@ class TrainingData:
         return self._epoch[1]
 
     def _copy(self, dataset: Dataset, epoch: int) -> Rows:
-        return dynamic.load(dataset.folder, epoch % dataset.copies if self._static else epoch)
+        draws = stored_objective(dataset.manifest)[0].draws
+        stored = self._static or not draws
+        return dynamic.load(dataset.folder, epoch % dataset.copies if stored else epoch)
+
+
+def _alike(parts: list[Columns]) -> list[Columns]:
+    """The same rows; those of unpacked datasets say, too, that no further document begins."""
+    if not any("document_starts" in part for part in parts):
+        return parts
+    rows = [len(part["document"]) for part in parts]
+    none = [Ragged(np.empty(0, np.int32), np.zeros(count + 1, np.int64)) for count in rows]
+    return [{"document_starts": empty, **part} for empty, part in zip(none, parts, strict=True)]
 
 
 def prefetched(

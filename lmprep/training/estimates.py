@@ -1,4 +1,4 @@
-"""What a training would take: sizes by counting, time by doing a few steps of it."""
+"""What a training would take: sizes by counting, memory and time by doing a few steps of it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import time
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
-from lmprep.models.bert import count_parameters, new_bert, outline
+from lmprep.models.construction import count_parameters, new_model
 from lmprep.models.dropout import DropoutKey
-from lmprep.models.settings import ModelSettings
-from lmprep.training.data import Batch
+from lmprep.models.language_model import LanguageModel
+from lmprep.settings import PretrainSettings
+from lmprep.training.batch import Batch
 from lmprep.training.devices import (
     choose_device,
     choose_precision,
@@ -20,7 +22,7 @@ from lmprep.training.devices import (
 from lmprep.training.optimizers import new_optimizer
 from lmprep.training.pretraining import Setup
 from lmprep.training.schedules import Budget
-from lmprep.training.steps import train_step
+from lmprep.training.steps import forward, losses_of, train_step
 
 _TIMED_STEPS = 3
 # Weights, gradients and two moments, float32 each.
@@ -33,12 +35,12 @@ class Estimate:
 
     Args:
         parameters: of the model, heads included.
-        rows, tokens_per_epoch: of the datasets, padding not counted.
+        rows, tokens_per_epoch: of the datasets, before corruption; padding not counted.
         rows_per_step, tokens_per_step: of an update.
         steps, epochs: of the whole training.
         memory_bytes: weights, gradients, optimizer and activations, about.
         device, precision: where and how it would be computed.
-        seconds_per_step, seconds: measured over a few steps, and for all of them.
+        seconds_per_step, seconds: of the fastest of a few steps, and for all of them.
     """
 
     parameters: int
@@ -56,16 +58,18 @@ class Estimate:
 
 
 def estimate(setup: Setup) -> Estimate:
-    """Time a few steps and count the rest; nothing is written."""
+    """Do a few steps and count the rest; nothing is written."""
     settings, data = setup.settings, setup.data
     device = choose_device(settings.device)
     precision = choose_precision(settings.precision, device)
-    batches = [data.batch(step) for step in range(_TIMED_STEPS)]
-    seconds_per_step = _time_steps(setup, batches, device, precision)
+    keep_freed_memory()
+    model = new_model(setup.model, seed=0).to(device)
+    batches = [data.batch(step).to(device) for step in range(_TIMED_STEPS)]
+    seconds_per_step = _time_steps(model, batches, settings, precision)
     tokens_per_step = round(data.tokens / data.rows * data.rows_per_step)
     steps = _steps(Budget.of(settings), tokens_per_step, seconds_per_step)
-    parameters = count_parameters(outline(setup.model))
-    activations = activation_bytes(setup.model, batches[0], precision)
+    parameters = count_parameters(model)
+    activations = activation_bytes(model, batches[0], precision)
     return Estimate(
         parameters=parameters,
         rows=data.rows,
@@ -88,33 +92,38 @@ def _steps(budget: Budget, tokens_per_step: int, seconds_per_step: float) -> int
 
 
 def _time_steps(
-    setup: Setup, batches: list[Batch], device: torch.device, precision: torch.dtype
+    model: LanguageModel, batches: list[Batch], settings: PretrainSettings, precision: torch.dtype
 ) -> float:
     """Seconds of the fastest of a few steps (the first one also warms up)."""
-    keep_freed_memory()
-    model = new_bert(setup.model, seed=0).to(device)
-    optimizer = new_optimizer(model, setup.settings)
+    optimizer = new_optimizer(model, settings)
     times = []
     for step, batch in enumerate(batches):
         key = DropoutKey(seed=0, step=step)
         start = time.perf_counter()
-        train_step(model, optimizer, batch.to(device), setup.settings, precision, key).tolist()
+        train_step(model, optimizer, batch, settings, precision, key).tolist()
         times.append(time.perf_counter() - start)
     return min(times)
 
 
-def activation_bytes(model: ModelSettings, batch: Batch, precision: torch.dtype) -> int:
-    """What a forward pass keeps for the backward pass on a CPU, about; on CUDA it is less.
+def activation_bytes(model: LanguageModel, batch: Batch, precision: torch.dtype) -> int:
+    """What a forward pass keeps for the backward pass, measured, and the copies of the logits.
 
-    A layer keeps per token 18 values of the width: its input, queries, keys and values, the mixed
-    heads, two dropout masks, two norms' inputs and the output of the first, and before and after
-    the activation function four each; and per head and key 3: the attention weights, their mask,
-    their product. In bf16, masks, norms and residuals stay wider. Of the logits of the masked
-    tokens there are four in float32: themselves, their logarithms, and both gradients.
+    Of the logits, float32, the backward pass keeps the logarithms of their softmax; while these and
+    their gradients are made there are three more of the same size.
     """
-    rows, length = batch.ids_BL.shape
-    width_bytes, weight_bytes = (46, 6) if precision == torch.bfloat16 else (18 * 4, 3 * 4)
-    layer = width_bytes * model.width + weight_bytes * model.heads * length
-    embeddings = 3 * 4 * model.width
-    logits = 4 * 4 * len(batch.labels_M) * model.vocabulary_size
-    return rows * length * (model.layers * layer + embeddings) + logits
+    kept = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        outputs = forward(model, batch, precision, DropoutKey(seed=0, step=0))
+        losses = losses_of(outputs, batch)  # held: what is kept lives as long as these
+    for parameter in model.parameters():
+        kept.pop(parameter.untyped_storage().data_ptr(), None)
+    del losses
+    logits = [outputs.logits_MV, outputs.boundary_logits_SV]
+    copies = sum(3 * each.nbytes for each in logits if each is not None)
+    return sum(kept.values()) + copies

@@ -6,25 +6,31 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lmprep.batches import ragged
 from lmprep.errors import UsageError
 from lmprep.models.settings import ModelSettings
+from lmprep.models.sizes import MODELS, named_shape
 from lmprep.shards.manifest import Manifest
 from lmprep.shards.reader import Dataset
+from lmprep.training.tasks import MODEL_KINDS, task_of
 
-_TRAITS = {"tokenizer_sha256": "tokenizer", "objective": "objective", "pairs": "kind of pairs"}
-
-
-def sequence_length(manifest: Manifest) -> int:
-    """Tokens in a row of a dataset at most."""
-    return int(manifest["settings"]["sequences"]["length"])
+_TRAITS = {
+    "tokenizer_sha256": "tokenizer",
+    "objective": "objective",
+    "noise": "noise",
+    "pairs": "kind of pairs",
+}
 
 
 def traits(manifest: Manifest) -> dict[str, str]:
     """What all datasets of a run have in common; config.json of a run holds the same keys."""
+    settings = manifest["settings"]
+    noise = settings["objective_settings"].get("noise")
     return {
         "tokenizer_sha256": manifest["tokenizer_sha256"],
         "objective": manifest["objective"],
-        "pairs": manifest["settings"]["sequences"]["pairs"],
+        **({} if noise is None else {"noise": noise}),
+        "pairs": settings["sequences"]["pairs"],
     }
 
 
@@ -45,11 +51,52 @@ def check_traits(dataset: Dataset, expected: Mapping[str, Any], folder: Path) ->
             )
 
 
-def check_length(dataset: Dataset, model: ModelSettings) -> None:
-    """Raise `UsageError` if a dataset's sequences are longer than the model's positions."""
-    if (length := sequence_length(dataset.manifest)) > model.max_length:
+def check_model(dataset: Dataset, model: ModelSettings) -> None:
+    """Raise `UsageError` unless a model can learn from a dataset, or be scored on it."""
+    task = task_of(dataset.manifest, dataset.folder)
+    check_shape(model, task.objective, task.length, path=dataset.folder)
+    limit = model.length_limit
+    if limit is None or model.kind != "encoder-decoder":
+        return
+    if (longest := longest_target(dataset)) > limit:
         raise UsageError(
-            f"sequences of {length} tokens do not fit the model's {model.max_length} positions",
+            f"targets of {longest} tokens do not fit the model's {limit} positions",
             path=dataset.folder,
             fix="Build shorter sequences, or train a model with a larger max_length",
         )
+
+
+def check_shape(
+    model: ModelSettings, objective: str, length: int, path: Path | None = None
+) -> None:
+    """Raise `UsageError` unless a model is of the kind an objective needs and takes its rows.
+
+    Args:
+        length: tokens in a row at most.
+        path: of the dataset, if there is one.
+    """
+    kind = MODEL_KINDS[objective]
+    if model.kind != kind:
+        fitting = [n for n in MODELS if named_shape(n).get("kind", "encoder") == kind]
+        raise UsageError(
+            f"the objective {objective} needs a model of kind {kind}, not {model.kind}",
+            path=path,
+            fix=f"These fit: {', '.join(fitting)}",
+        )
+    if model.length_limit is not None and length > model.length_limit:
+        raise UsageError(
+            f"sequences of {length} tokens do not fit the model's {model.length_limit} positions",
+            path=path,
+            fix="Build shorter sequences, or train a model with a larger max_length",
+        )
+
+
+def longest_target(dataset: Dataset) -> int:
+    """Tokens in the longest targets of an encoder-decoder, as stored."""
+    longest = 0
+    for number, entry in enumerate(dataset.shards):
+        shard = dataset.shard(number)
+        for batch in range(len(entry["batch_offsets"])):
+            lengths = ragged(shard.batch(batch), "labels").lengths
+            longest = max(longest, int(lengths.max(initial=0)))
+    return longest

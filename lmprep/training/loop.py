@@ -13,13 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lmprep.models.bert import Bert
 from lmprep.models.dropout import DropoutKey
+from lmprep.models.language_model import LanguageModel
 from lmprep.settings import PretrainSettings
 from lmprep.training import checkpoints, failures
+from lmprep.training.batch import Batch
 from lmprep.training.checkpoints import Checkpoint
 from lmprep.training.clock import Clock
-from lmprep.training.data import Batch, TrainingData, prefetched
+from lmprep.training.data import TrainingData, prefetched
 from lmprep.training.devices import precision_name
 from lmprep.training.interruption import StopRequest
 from lmprep.training.metrics import MetricsWriter, Progress
@@ -34,7 +35,7 @@ from lmprep.training.steps import LOSSES, train_step
 
 OnProgress = Callable[[Progress], None]
 # Scores a model; calls the function before each batch.
-Validate = Callable[[Bert, Callable[[], None]], dict[str, float]]
+Validate = Callable[[LanguageModel, Callable[[], None]], dict[str, float]]
 _log = logging.getLogger("lmprep")
 
 
@@ -65,7 +66,7 @@ class Trainer:
     def __init__(
         self,
         run: Path,
-        model: Bert,
+        model: LanguageModel,
         data: TrainingData,
         settings: PretrainSettings,
         *,
@@ -81,7 +82,7 @@ class Trainer:
         self.validation: dict[str, float] = {}
         self.validation_step = 0
         self._run, self._data, self._settings = run, data, settings
-        self._device, self._precision = model.pair_head.weight.device, precision
+        self._device, self._precision = model.device, precision
         self._fingerprint, self._validate, self._on_progress = fingerprint, validate, on_progress
         self._budget = Budget.of(settings)
         self._peak = peak_learning_rate(settings, model.settings)
@@ -209,9 +210,8 @@ class Trainer:
     def _mean_losses(self) -> dict[str, float]:
         """Means over the window, checked."""
         means = torch.stack(self._window).double().mean(0).tolist()
-        losses = dict(zip(LOSSES, means, strict=True))
-        if not self._data.has_pairs:
-            del losses["pair_loss"]
+        reported = ("loss", *self._data.task.losses, "grad_norm")
+        losses = {k: v for k, v in zip(LOSSES, means, strict=True) if k in reported}
         self._check_finite(losses)
         return losses
 

@@ -1,11 +1,11 @@
 """What a training reports: a line in metrics.jsonl, TensorBoard scalars, a progress record.
 
-    {"step": 120, "tokens": 491520, "loss": 9.1, "mlm_loss": 8.4, "pair_loss": 0.69, "lr": 0.0004,
+    {"step": 120, "tokens": 491520, "loss": 9.1, "token_loss": 8.4, "pair_loss": 0.69, "lr": 0.0004,
      "grad_norm": 1.3, "tokens_per_second": 11200.0, "elapsed": 43.9}
 
-Losses and the gradient norm are means over the steps since the last line, tokens do not count
-padding, elapsed is in seconds of training over all sittings, without validations and checkpoints. A
-validation is a line {"step", "validation"}.
+Losses and the gradient norm are means over the steps since the last line, tokens are those of the
+rows before corruption, padding not counted, elapsed is in seconds of training over all sittings,
+without validations and checkpoints. A validation is a line {"step", "validation"}.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Progress:
     Args:
         step: steps done.
         fraction: of the budget, from 0 to 1.
-        tokens: seen so far, padding not counted.
+        tokens: of the rows seen so far, before corruption.
         loss: mean since the last report.
         tokens_per_second: since the last report.
         elapsed: seconds of training so far, earlier sittings included.

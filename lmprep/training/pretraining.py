@@ -7,21 +7,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from lmprep.errors import CheckpointError
 from lmprep.keyed_random import key_for
-from lmprep.models.bert import Bert, new_bert
+from lmprep.models.construction import new_model
+from lmprep.models.language_model import LanguageModel
 from lmprep.models.settings import ModelSettings, model_settings
+from lmprep.objectives import stored_objective
+from lmprep.objectives.counting import wanted_predictions
 from lmprep.settings import PretrainSettings
 from lmprep.shards.reader import Dataset
 from lmprep.training import checkpoints, run_folder
 from lmprep.training.data import TrainingData
 from lmprep.training.devices import choose_device, choose_precision, keep_freed_memory
-from lmprep.training.fit import check_length
+from lmprep.training.fit import check_model
 from lmprep.training.interruption import StopRequest
 from lmprep.training.loop import OnProgress, Trainer, Validate
 from lmprep.training.metrics import MetricsWriter, cut_metrics
+from lmprep.training.tasks import task_of
 from lmprep.training.validation import score
 
 
@@ -33,7 +38,7 @@ class Result:
         run: the run folder.
         step, tokens: done and seen, padding not counted.
         seconds: of training, all sittings together.
-        losses: of the last report: loss, mlm_loss, pair_loss, grad_norm.
+        losses: of the last report, by the names of `steps.LOSSES`.
         validation: numbers of the last validation; empty without one.
         validation_step: after which it was made; 0 without one.
         already_finished: the run was complete, and nothing was done.
@@ -81,26 +86,43 @@ def prepare(
         seed=settings.seed,
         static=settings.static,
     )
-    model = _model(settings, data.vocabulary.size, continued)
+    model = _model(settings, data, continued)
+    data.task = replace(data.task, longest_span=model.span_boundary)
     if validation is None and continued is not None:
         validation = run_folder.recorded_validation(continued)
     held_out = None if validation is None else Dataset(validation)
     if held_out is not None:
         data.check_fits(held_out)
     for dataset in [*data.datasets, *([held_out] if held_out else [])]:
-        check_length(dataset, model)
+        check_model(dataset, model)
     return Setup(settings=settings, model=model, data=data, validation=held_out)
 
 
-def _model(
-    settings: PretrainSettings, vocabulary_size: int, continued: Path | None
-) -> ModelSettings:
+def _model(settings: PretrainSettings, data: TrainingData, continued: Path | None) -> ModelSettings:
     changes: dict[str, Any] = {}
     if settings.dropout is not None:
         changes = {"dropout": settings.dropout, "attention_dropout": settings.dropout}
     if continued is not None and (recorded := run_folder.recorded_model(continued, settings.model)):
         return replace(recorded, **changes)
-    return model_settings(settings.model, vocabulary_size=vocabulary_size, **changes)
+    size = data.task.vocabulary.size
+    model = model_settings(settings.model, vocabulary_size=size, **changes)
+    if data.task.objective != "span" or model.kind != "encoder":
+        return model
+    return replace(model, span_boundary=_longest_span(settings, data, model))
+
+
+def _longest_span(settings: PretrainSettings, data: TrainingData, model: ModelSettings) -> int:
+    """What the model says, else so much that no span is longer; 0 if the loss has no weight."""
+    if settings.boundary_weight == 0:
+        return 0
+    return model.span_boundary or max(map(_predictions_a_row, data.datasets))
+
+
+def _predictions_a_row(dataset: Dataset) -> int:
+    """How many tokens of a row of a masked objective are predicted at most."""
+    rate = stored_objective(dataset.manifest)[1].mask_rate
+    length = task_of(dataset.manifest, dataset.folder).length
+    return int(wanted_predictions(np.array([0, length]), rate)[0])
 
 
 def pretrain(
@@ -174,8 +196,8 @@ def _sit(
     )
 
 
-def _new_model(setup: Setup) -> Bert:
-    return new_bert(setup.model, int(key_for(setup.settings.seed, "weights")))
+def _new_model(setup: Setup) -> LanguageModel:
+    return new_model(setup.model, int(key_for(setup.settings.seed, "weights")))
 
 
 def _validator(dataset: Dataset | None, precision: torch.dtype) -> Validate | None:

@@ -125,7 +125,7 @@ def _config(description: Mapping[str, Any], data: TrainingData) -> dict[str, Any
         "model": description["model"],
         "vocabulary": asdict(first.vocabulary),
         **traits(first.manifest),
-        "length": data.length,
+        "length": data.task.length,
     }
 
 

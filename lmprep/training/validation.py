@@ -4,21 +4,60 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from torch import Tensor
 
 from lmprep.errors import DatasetError
-from lmprep.models.bert import Bert
-from lmprep.training.data import Batch, Rows, make_batch, prefetched
-from lmprep.training.fit import sequence_length
+from lmprep.models.language_model import LanguageModel
+from lmprep.training.batch import CORRUPTED, KINDS, Batch, make_batch
+from lmprep.training.data import Rows, prefetched
 from lmprep.training.steps import forward
+from lmprep.training.tasks import task_of
 
-# Tokens in a batch: large enough to keep two cores busy, small enough for 300 MB of logits.
+# Tokens in the inputs of a batch: enough to keep two cores busy.
 BATCH_TOKENS = 8192
+# Logits in a batch: 268 MB of float32, of which a cross-entropy needs twice as much.
+BATCH_LOGITS = 1 << 26
+
+# What is scored by itself.
+_PARTS = (*KINDS, "pairs", "boundary")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tally:
+    """Predictions of one sort, summed.
+
+    Args:
+        count: how many there were.
+        loss: their cross-entropies, nats.
+        correct: those whose label has the highest logit.
+    """
+
+    count: int
+    loss: float
+    correct: int
+
+    @property
+    def cross_entropy(self) -> float:
+        """Nats a prediction."""
+        return self.loss / self.count
+
+    @property
+    def accuracy(self) -> float:
+        """Share that was right."""
+        return self.correct / self.count
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(
+            count=self.count + other.count,
+            loss=self.loss + other.loss,
+            correct=self.correct + other.correct,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -27,95 +66,116 @@ class Scores:
 
     Args:
         rows: scored.
-        labels: int64 [V], how often each id is the label of a masked token.
-        mlm_loss: sum of the cross-entropy over masked tokens, nats.
-        mlm_correct: masked tokens whose label has the highest logit.
-        pairs: rows of each pair label, int64 [2]; zeros without pairs.
-        pair_loss, pair_correct: as for masked tokens, over rows.
+        corrupted, copied, marks: scored tokens by kind, see `batch.KINDS`.
+        pairs, boundary: of sentence pairs, and of the span-boundary objective.
+        labels: int64 [V], how often each id is the label of a corrupted token.
+        pair_labels: rows of each pair label, int64 [2]; zeros without pairs.
     """
 
     rows: int
+    corrupted: Tally
+    copied: Tally
+    marks: Tally
+    pairs: Tally
+    boundary: Tally
     labels: NDArray[np.int64]
-    mlm_loss: float
-    mlm_correct: int
-    pairs: NDArray[np.int64]
-    pair_loss: float
-    pair_correct: int
+    pair_labels: NDArray[np.int64]
 
     def means(self) -> dict[str, float]:
-        """What training reports of a validation."""
-        masked, pairs = int(self.labels.sum()), int(self.pairs.sum())
-        means = {
-            "mlm_loss": self.mlm_loss / masked,
-            "mlm_accuracy": self.mlm_correct / masked,
-        }
-        if pairs:
-            means["pair_loss"] = self.pair_loss / pairs
-            means["pair_accuracy"] = self.pair_correct / pairs
+        """What training reports of a validation.
+
+        `token_loss` is over all scored tokens, as in training; where not all of them are
+        corrupted, corrupted and copied ones stand by themselves, too.
+        """
+        tokens = self.corrupted + self.copied + self.marks
+        named = {"token": tokens, "pair": self.pairs, "boundary": self.boundary}
+        if tokens.count > self.corrupted.count:
+            named |= {"corrupted": self.corrupted, "copied": self.copied}
+        means = {}
+        for name, tally in named.items():
+            if tally.count:
+                means[f"{name}_loss"] = tally.cross_entropy
+                means[f"{name}_accuracy"] = tally.accuracy
         return means
 
 
 @torch.no_grad()
 def score(
-    model: Bert,
+    model: LanguageModel,
     dataset: Rows,
     precision: torch.dtype,
     *,
     before_batch: Callable[[], None] = lambda: None,
 ) -> Scores:
-    """Score every row with its stored masks, nothing dropped; the rows in their order.
+    """Score every row with its stored corruption, nothing dropped; the rows in their order.
 
     Args:
         before_batch: called before each batch; what it raises ends the scoring.
 
     Raises:
-        DatasetError: there are none.
+        DatasetError: there are none, or nothing in them is to be predicted.
     """
     if len(dataset) == 0:
         raise DatasetError("the dataset holds no rows to score", path=dataset.folder)
-    device = model.pair_head.weight.device
-    length = sequence_length(dataset.manifest)
-    rows_a_batch = max(1, BATCH_TOKENS // length)
+    task = replace(
+        task_of(dataset.manifest, dataset.folder), longest_span=model.settings.span_boundary
+    )
+    rows_a_batch = _rows_a_batch(dataset, task.length, model.settings.vocabulary_size)
 
     def make(number: int) -> Batch:
         start = number * rows_a_batch
         rows = np.arange(start, min(start + rows_a_batch, len(dataset)))
-        return make_batch(dataset.rows(rows), length, dataset.vocabulary)
+        return make_batch(dataset.rows(rows), task)
 
-    sums = torch.zeros(4, dtype=torch.float64, device=device)
-    labels = np.zeros(dataset.vocabulary.size, np.int64)
-    pairs = np.zeros(2, np.int64)
+    sums = torch.zeros((len(_PARTS), 2), dtype=torch.float64, device=model.device)
+    counts = np.zeros(len(_PARTS), np.int64)
+    labels = np.zeros(task.vocabulary.size, np.int64)
+    pair_labels = np.zeros(2, np.int64)
     with closing(prefetched(make, 0, -(-len(dataset) // rows_a_batch))) as batches:
         for batch in batches:
             before_batch()
-            labels += np.bincount(batch.labels_M.numpy(), minlength=len(labels))
+            counts += _counts(batch)
+            predicted = batch.labels_M[batch.kinds_M == CORRUPTED].numpy()
+            labels += np.bincount(predicted, minlength=len(labels))
             if batch.pairs_B is not None:
-                pairs += np.bincount(batch.pairs_B.numpy(), minlength=2)
-            sums += _sums(model, batch.to(device), precision)
-    mlm_loss, mlm_correct, pair_loss, pair_correct = sums.tolist()
-    return Scores(
-        rows=len(dataset),
-        labels=labels,
-        mlm_loss=mlm_loss,
-        mlm_correct=int(mlm_correct),
-        pairs=pairs,
-        pair_loss=pair_loss,
-        pair_correct=int(pair_correct),
-    )
+                pair_labels += np.bincount(batch.pairs_B.numpy(), minlength=2)
+            sums += _sums(model, batch.to(model.device), precision)
+    if not labels.any():
+        raise DatasetError("nothing in the dataset is to be predicted", path=dataset.folder)
+    tallies = {
+        name: Tally(count=int(count), loss=loss, correct=int(correct))
+        for name, count, (loss, correct) in zip(_PARTS, counts, sums.tolist(), strict=True)
+    }
+    return Scores(rows=len(dataset), labels=labels, pair_labels=pair_labels, **tallies)
 
 
-def _sums(model: Bert, batch: Batch, precision: torch.dtype) -> torch.Tensor:
-    """Loss and correct predictions, of masked tokens and of pairs: [4]."""
-    logits_MV, pairs_B2 = forward(model, batch, precision)
-    sums = [
-        F.cross_entropy(logits_MV, batch.labels_M, reduction="sum"),
-        (logits_MV.argmax(-1) == batch.labels_M).sum(),
-    ]
-    if pairs_B2 is not None and batch.pairs_B is not None:
-        sums += [
-            F.cross_entropy(pairs_B2, batch.pairs_B, reduction="sum"),
-            (pairs_B2.argmax(-1) == batch.pairs_B).sum(),
-        ]
-    padded = torch.zeros(4, dtype=torch.float64, device=logits_MV.device)
-    padded[: len(sums)] = torch.stack([value.double() for value in sums])
-    return padded
+def _rows_a_batch(dataset: Rows, length: int, vocabulary_size: int) -> int:
+    """As many rows as fit both limits, at least one."""
+    totals = dataset.manifest["totals"]
+    logits_a_row = vocabulary_size * totals["scored_tokens"] / totals["rows"]
+    return max(1, min(BATCH_TOKENS // length, int(BATCH_LOGITS / max(1, logits_a_row))))
+
+
+def _counts(batch: Batch) -> NDArray[np.int64]:
+    """Predictions of each part, int64 [5]."""
+    kinds = np.bincount(batch.kinds_M.numpy(), minlength=len(KINDS))
+    others = (batch.pairs_B, batch.boundary_labels_S)
+    return np.append(kinds, [0 if labels is None else len(labels) for labels in others])
+
+
+def _sums(model: LanguageModel, batch: Batch, precision: torch.dtype) -> Tensor:
+    """Loss and correct predictions of each part: float64 [5, 2]."""
+    outputs = forward(model, batch, precision)
+    sums = torch.zeros((len(_PARTS), 2), dtype=torch.float64, device=batch.labels_M.device)
+    sums.index_add_(0, batch.kinds_M.long(), _judged(outputs.logits_MV, batch.labels_M))
+    if outputs.pair_logits_B2 is not None and batch.pairs_B is not None:
+        sums[len(KINDS)] = _judged(outputs.pair_logits_B2, batch.pairs_B).sum(0)
+    if outputs.boundary_logits_SV is not None and batch.boundary_labels_S is not None:
+        sums[len(KINDS) + 1] = _judged(outputs.boundary_logits_SV, batch.boundary_labels_S).sum(0)
+    return sums
+
+
+def _judged(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy of each prediction, and 1 where it is right: float64 [N, 2]."""
+    losses = F.cross_entropy(logits, labels, reduction="none")
+    return torch.stack((losses.double(), (logits.argmax(-1) == labels).double()), 1)

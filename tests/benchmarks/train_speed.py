@@ -125,26 +125,31 @@ def make_inputs() -> tuple:
 def our_step() -> Callable[[], int]:
     import torch
 
-    from lmprep.models.bert import new_bert
+    from lmprep.models.construction import new_model
     from lmprep.models.dropout import DropoutKey
+    from lmprep.models.inputs import Inputs
     from lmprep.models.settings import model_settings
     from lmprep.settings import PretrainSettings
-    from lmprep.training.data import Batch
+    from lmprep.training.batch import Batch
     from lmprep.training.devices import keep_freed_memory
     from lmprep.training.optimizers import new_optimizer
     from lmprep.training.steps import train_step
 
     keep_freed_memory()
     settings = PretrainSettings(model="bert-mini", steps=1)
-    model = new_bert(model_settings("bert-mini", vocabulary_size=VOCABULARY), seed=0)
+    model = new_model(model_settings("bert-mini", vocabulary_size=VOCABULARY), seed=0)
     optimizer = new_optimizer(model, settings)
     ids, lengths, masked, pairs = make_inputs()
     batch = Batch(
-        ids_BL=ids.int(),
-        types_BL=torch.zeros_like(ids).int(),
-        lengths_B=lengths,
-        masked_M=masked,
+        inputs=Inputs(
+            ids_BL=ids.int(),
+            types_BL=torch.zeros_like(ids).int(),
+            lengths_B=lengths,
+            scored_M=masked,
+            pairs=True,
+        ),
         labels_M=ids.flatten()[masked],
+        kinds_M=torch.zeros(len(masked), dtype=torch.int8),
         pairs_B=pairs,
         tokens=int(lengths.sum()),
     )

@@ -1,6 +1,6 @@
 """Datasets written by the real writer, with a fault planted in their columns or papers."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 
 import numpy as np
@@ -8,8 +8,8 @@ import numpy as np
 from lmprep.batches import DOCUMENT_SHIFT, Tokens
 from lmprep.checks.verify import verify
 from lmprep.keyed_random import key_for, sub_keys
-from lmprep.objective_settings import MlmSettings
-from lmprep.objectives import mlm
+from lmprep.objective_settings import FORMS, MlmSettings, default_sequences
+from lmprep.objectives import OBJECTIVES
 from lmprep.ragged import Ragged, offsets_of
 from lmprep.sequences import make_sequences
 from lmprep.settings import PAIRS_SHORT, SequenceSettings
@@ -20,52 +20,105 @@ from lmprep.vocabulary import Vocabulary
 SIZE, LENGTH = 3000, 48
 PAD, UNK, CLS, SEP, MASK = range(5)
 SOURCES = 2
+DOCUMENTS = 500
 MASKING = MlmSettings()
 
+_ROLES = {
+    "bert": {"pad": PAD, "unk": UNK, "cls": CLS, "sep": SEP, "mask": MASK},
+    "roberta": {"pad": PAD, "unk": UNK, "cls": CLS, "sep": SEP, "mask": MASK},
+    "gpt2": {"sep": SEP},
+    "t5": {"pad": PAD, "unk": UNK, "sep": SEP},
+    "ul2": {"pad": PAD, "unk": UNK, "sep": SEP},
+}
 
+
+@cache
 def vocabulary_of(family="bert", size=SIZE):
+    """Special tokens from 0 to 4, whatever the family; sentinels and modes at the end."""
+    sentinels = tuple(range(size - 1, size - 101, -1)) if family in ("t5", "ul2") else ()
+    modes = (size - 103, size - 102, size - 101) if family == "ul2" else ()
+    front = tuple(sorted(_ROLES[family].values()))
     return Vocabulary(
         family=family,
         size=size,
-        special=(0, 1, 2, 3, 4),
-        pad=PAD,
-        unk=UNK,
-        cls=CLS,
-        sep=SEP,
-        mask=MASK,
+        special=(*front, *modes, *reversed(sentinels)),
+        sentinels=sentinels,
+        modes=modes,
+        **_ROLES[family],
     )
 
 
 @cache
-def columns_of(kind, source, copy=0, family="bert", seed=0, size=SIZE, masking=MASKING):
-    """Columns of one partition; `kind` is nsp, sop, document or packed.
+def tokens_of_source(source, size, top, documents=DOCUMENTS):
+    """Text of ids 5 to `top` - 1, an unknown token now and then.
 
     The text of a small vocabulary is mostly its first tokens.
     """
     rng = np.random.default_rng(source)
-    sentences = rng.integers(1, 9, 500)
+    sentences = rng.integers(1, 9, documents)
     lengths = rng.integers(0, 12, sentences.sum())
     total = int(lengths.sum())
     evenness = 1 if size == SIZE else 3
-    ids = (5 + (size - 5) * rng.random(total) ** evenness).astype(np.int32)
+    ids = (5 + (top - 5) * rng.random(total) ** evenness).astype(np.int32)
     ids[rng.random(total) < 0.02] = UNK
-    tokens = Tokens(
+    word_start = rng.random(total) < 0.7
+    offsets = offsets_of(lengths)
+    word_start[offsets[:-1][lengths > 0]] = True
+    return Tokens(
         ids=ids,
-        word_start=np.ones(total, np.bool_),
-        sentence_offsets=offsets_of(lengths),
+        word_start=word_start,
+        sentence_offsets=offsets,
         document_offsets=offsets_of(sentences),
         numbers=(source << DOCUMENT_SHIFT) + np.arange(len(sentences)),
     )
-    vocabulary, key = vocabulary_of(family, size), key_for(seed, "train", source=source)
-    sequences, _ = make_sequences(tokens, sequence_settings(kind), vocabulary, key)
+
+
+@cache
+def columns_of(
+    kind,
+    source,
+    copy=0,
+    family="bert",
+    seed=0,
+    size=SIZE,
+    settings=MASKING,
+    objective="mlm",
+    documents=DOCUMENTS,
+    length=LENGTH,
+):
+    """Columns of one partition; `kind` is nsp, sop, document or packed."""
+    vocabulary = vocabulary_of(family, size)
+    top = size if not vocabulary.sentinels else min((*vocabulary.sentinels, *vocabulary.modes))
+    row, key = OBJECTIVES[objective], key_for(seed, "train", source=source)
+    raw_lengths = row.raw_lengths and (
+        lambda rows: row.raw_lengths(settings, vocabulary, length, key, rows)
+    )
+    sequences, _ = make_sequences(
+        tokens_of_source(source, size, top, documents),
+        sequence_settings(kind, objective, length),
+        vocabulary,
+        key,
+        frame=row.frame,
+        raw_lengths=raw_lengths,
+        sentence_starts=objective == "bart",
+    )
     keys = sub_keys(key_for(seed, "corrupt", source=source, copy=copy), np.arange(len(sequences)))
-    return mlm.corrupt(sequences, masking, vocabulary, keys) | sequences.provenance()
+    return row.corrupt(sequences, settings, vocabulary, keys) | sequences.provenance()
 
 
-def sequence_settings(kind):
+def sequence_settings(kind, objective="mlm", length=LENGTH):
     if kind in ("nsp", "sop"):
-        return SequenceSettings(length=LENGTH, pairs=kind, short_sequence_probability=PAIRS_SHORT)
-    return SequenceSettings(length=LENGTH, sequences=kind)
+        return SequenceSettings(length=length, pairs=kind, short_sequence_probability=PAIRS_SHORT)
+    short = FORMS[objective].short
+    return SequenceSettings(length=length, sequences=kind, short_sequence_probability=short)
+
+
+def kinds_of(objective, settings):
+    """The kinds of sequences that an objective takes, its default first."""
+    form = FORMS[objective]
+    first = default_sequences(objective, settings)
+    others = (kind for kind in form.sequences if kind != first)
+    return (first, *others, *(pairs for pairs in form.pairs if pairs != "none"))
 
 
 def copied(columns):
@@ -80,11 +133,14 @@ def dataset(
     folder,
     kind="nsp",
     *,
+    objective="mlm",
+    settings=MASKING,
     copies=1,
     family="bert",
     seed=0,
     size=SIZE,
-    masking=MASKING,
+    documents=DOCUMENTS,
+    length=LENGTH,
     plant=None,
     papers=None,
 ):
@@ -96,36 +152,85 @@ def dataset(
         papers: changes the manifest's content before it is written.
     """
     folder.mkdir()
-    shards = []
+    shards, vocabulary = [], vocabulary_of(family, size)
+    held = {}
     for source in range(SOURCES):
         for copy in range(copies):
-            columns = copied(columns_of(kind, source, copy, family, seed, size, masking))
+            args = (family, seed, size, settings, objective, documents, length)
+            columns = copied(columns_of(kind, source, copy, *args))
+            original = OBJECTIVES[objective].restore(columns, settings, vocabulary)
             if plant and source == SOURCES - 1:
                 columns = plant(columns) or columns
-            shards.append(written(folder, shard_name(source, 0, copy), columns, size))
+                original = replace(original, offsets=offsets_after(columns, original, objective))
+            entry = write_shard(
+                folder,
+                shard_name(source, 0, copy),
+                columns,
+                vocabulary_size=vocabulary.size,
+                length=length,
+            )
+            assert {len(column) for column in columns.values()} == {entry["rows"]}
+            shards.append(
+                entry
+                | {
+                    "tokens": int(original.offsets[-1]),
+                    "scored_tokens": OBJECTIVES[objective].scored(columns),
+                    "text_bytes": 0,
+                    "words": 0,
+                }
+            )
+            tokens = text_tokens(columns, original.offsets, objective, family)
+            held[entry["file"]] = 0 if copy else tokens
     content = {
-        "objective": "mlm",
+        "objective": objective,
         "settings": {
-            "objective_settings": masking.as_dict(),
-            "sequences": sequence_settings(kind).as_dict(),
+            "objective_settings": settings.as_dict(),
+            "sequences": sequence_settings(kind, objective, length).as_dict(),
             "copies": copies,
+            "seed": seed,
+            "keep_order": True,
         },
-        "vocabulary": asdict(vocabulary_of(family, size)),
+        "part": "train",
+        "vocabulary": asdict(vocabulary),
         "fingerprint": "0" * 64,
         "drops": {},
+        "documents": SOURCES * documents,
         "shards": shards,
     }
     if papers:
         papers(content)
+    content.setdefault("input_tokens", sum(held[entry["file"]] for entry in content["shards"]))
     write_manifest(folder, content)
     return folder
 
 
-def written(folder, name, columns, size=SIZE):
-    entry = write_shard(folder, name, columns, vocabulary_size=size, length=LENGTH)
-    assert {len(column) for column in columns.values()} == {entry["rows"]}
-    tokens, scored = len(columns["input_ids"].values), len(columns["masked_labels"].values)
-    return entry | {"tokens": tokens, "scored_tokens": scored, "text_bytes": 0, "words": 0}
+def offsets_after(columns, original, objective):
+    """Where rows begin before corruption, when a fault may have changed how many and how long."""
+    if OBJECTIVES[objective].frame != "bare":
+        return columns["input_ids"].offsets
+    if len(columns["input_ids"]) == len(original):
+        return original.offsets
+    raise ValueError("a fault in rows without special tokens must keep their number")
+
+
+def text_tokens(columns, offsets, objective, family):
+    """Tokens of the text in the rows, none counted twice: lengths less what the layout adds."""
+    lengths = np.diff(offsets)
+    frame = OBJECTIVES[objective].frame
+    if frame == "bare":
+        return int(lengths.sum())
+    if frame == "ended":
+        return int(np.sum(columns["input_ids"].values != SEP))
+    separators = 2 if family == "roberta" else 1
+    if "next_sentence_label" in columns or "sentence_order_label" in columns:
+        second = lengths - columns["first_segment_length"] - separators
+        borrowed = columns.get("next_sentence_label", np.zeros(len(lengths))) == 1
+        return int(np.sum(lengths - 2 - separators - np.where(borrowed, second, 0)))
+    if "first_segment_length" in columns:
+        split = columns["first_segment_length"] < lengths
+        return int(np.sum(lengths - 2 - split * separators))
+    further = columns["document_starts"].lengths.sum() if "document_starts" in columns else 0
+    return int(np.sum(lengths - 2) - further)
 
 
 def failed(folder):

@@ -59,7 +59,7 @@ def test_a_copy_in_another_order_is_found(tmp_path):
         assert check.detail == "first in data-00001-00000-01.arrow, row 0"
 
 
-@pytest.mark.parametrize(("alike", "fails"), [(0.005, False), (0.05, True), (1, True)])
+@pytest.mark.parametrize(("alike", "fails"), [(0.02, False), (0.1, True), (1, True)])
 def test_copies_that_are_corrupted_alike_are_found(tmp_path, alike, fails):
     def mixed(columns):
         """The first rows as the first copy has them."""
@@ -77,7 +77,7 @@ def test_copies_that_are_corrupted_alike_are_found(tmp_path, alike, fails):
 
 def test_copies_may_be_alike_where_every_token_is_masked(tmp_path):
     masking = MlmSettings(mask_rate=Fraction(1), mask_share=Fraction(1), random_share=Fraction(0))
-    checks = verify(dataset(tmp_path / "out", "document", copies=2, masking=masking))
+    checks = verify(dataset(tmp_path / "out", "document", copies=2, settings=masking))
 
     assert [check for check in checks if not check.passed] == []
     (check,) = [check for check in checks if check.name == "copies differ"]

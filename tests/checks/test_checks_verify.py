@@ -72,7 +72,7 @@ def test_clean_data_passes_with_any_seed(tmp_path):
 
 def test_clean_data_of_a_tiny_vocabulary_passes(tmp_path):
     """One random token in 15 is the original, and a frequent one seldom comes as replacement."""
-    folder = dataset(tmp_path / "out", "document", copies=6, size=20, masking=HALF)
+    folder = dataset(tmp_path / "out", "document", copies=6, size=20, settings=HALF)
     checks = verify(folder)
 
     assert [check for check in checks if not check.passed] == []
@@ -84,7 +84,7 @@ def test_chosen_positions_scatter_as_much_as_the_test_takes_them_to(tmp_path):
     masking = MlmSettings(mask_rate=Fraction(9, 10))
     statistics = []
     for seed in range(24):
-        checks = verify(dataset(tmp_path / str(seed), "document", seed=seed, masking=masking))
+        checks = verify(dataset(tmp_path / str(seed), "document", seed=seed, settings=masking))
         (check,) = [check for check in checks if check.name == "positions uniform"]
         statistics.append(float(check.detail.split()[1].rstrip(",")))
 

@@ -4,36 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
-import signal
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from lmprep.cli import main
+from tests.cli.conftest import Ended
 from tests.corpora import build_dataset, make_tokenizer, write_corpus
-
-
-class Ended(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def run(capfd, monkeypatch, tmp_path):
-    """Run a command in this process, in `tmp_path`."""
-    monkeypatch.chdir(tmp_path)
-    handler = signal.getsignal(signal.SIGTERM)
-
-    def call(*arguments: object) -> Ended:
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as left:
-            main([str(argument) for argument in arguments])
-        return Ended(int(left.value.code or 0), *capfd.readouterr())
-
-    yield call
-    signal.signal(signal.SIGTERM, handler)
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +173,9 @@ def test_a_clean_dataset_passes_and_reports_json(run, corpus, tokenizer, tmp_pat
     [
         (("bild",), ("No such command", "bild")),
         (("build", "mlm", "x", "-t", "t", "-o", "o", "--lenght", "9"), ("--lenght", "--length")),
-        (("build", "span", "x", "-t", "t", "-o", "o"), ("span", "mlm")),
+        (("build", "spam", "x", "-t", "t", "-o", "o"), ("'spam'", "did you mean span?")),
+        (("build", "nonsense"), ("'nonsense'", "mlm, whole-word, ngram, span", "cooccurrence")),
+        (("try", "mml", "-t", "t"), ("'mml'", "did you mean mlm?")),
         (("build", "mlm", "x", "-t", "t", "-o", "o", "--valid", "alot"), ("--valid", "alot")),
         (("vocab", "x", "-o", "o", "--algorithm", "bpe"), ("--size",)),
     ],
@@ -218,7 +196,7 @@ def test_wrong_usage_exits_with_2(run, arguments, words):
         ("[vocab]\nsize = 100", ("algorithm is missing",)),
         ("[build]\nseed = 'x'", ("seed is 'x', not a whole number",)),
         ("[build]\nvalid = 0", ("valid is 0",)),
-        ("[build]\nlength = 1024", ("length 1024", "512")),
+        ("[build]\nlength = 1024", ("1024 tokens", "512")),
         ("[pretrain]\nmodel = 'bert-tinny'\nsteps = 1", ("bert-tinny", "bert-tiny")),
         ("[pretrain]\nmodel = 'bert-tiny'\nsteps = 'many'", ("steps is 'many'",)),
         ("[pretrain]\nmodel = 'bert-tiny'\nsteps = 1\nstatic = 'no'", ("static is 'no'",)),

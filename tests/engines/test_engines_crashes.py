@@ -10,20 +10,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dying import Died, die, die_at_removal, writes_of
 
 from lmprep import files
-from lmprep.build import BuildSettings
+from lmprep.build_settings import BuildSettings
 from lmprep.engines import job, output
 from lmprep.errors import InputError, LmprepError, UsageError
 from lmprep.shards import manifest as papers
 from lmprep.shards.reader import Dataset
-from tests.corpora import make_tokenizer, write_corpus
+from tests.corpora import make_tokenizer, tree, write_corpus
+
+pytestmark = pytest.mark.usefixtures("quick_disk")
 
 OPTIONS = {"pairs": "nsp", "length": 48, "partition_size": 2000, "valid": "1/4", "copies": 2}
-
-
-class Died(BaseException):
-    pass
 
 
 @pytest.fixture(scope="module")
@@ -49,34 +48,6 @@ def build(corpus, tokenizer, out, *, resume=False, force=False, **changes):
         [str(corpus)], str(tokenizer), out, BuildSettings.from_options(OPTIONS | changes)
     )
     return job.run(plan, workers=1, resume=resume, force=force)
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
-
-
-def writes_of(monkeypatch, die_before: int | None = None) -> list[str]:
-    """Record the names of files as they get them; die instead of the n-th."""
-    names: list[str] = []
-    real_replace, real_link = Path.replace, files.os.link
-
-    def record(name: str) -> None:
-        if len(names) == die_before:
-            raise Died
-        names.append(name)
-
-    def replace(self, target):
-        record(Path(target).parent.name + "/" + Path(target).name)
-        return real_replace(self, target)
-
-    def link(source, target):
-        record(Path(target).parent.name + "/" + Path(target).name)
-        return real_link(source, target)
-
-    monkeypatch.setattr(Path, "replace", replace)
-    monkeypatch.setattr(files.os, "link", link)
-    return names
 
 
 def test_files_are_written_in_the_order_that_makes_a_crash_harmless(
@@ -127,7 +98,7 @@ def test_starting_over_may_die_anywhere_and_be_started_over_again(
         folder = tmp_path / str(moment)
         build(corpus, tokenizer, folder / "out")
         with pytest.MonkeyPatch.context() as dying:
-            _die_at_removal(dying, moment)
+            die_at_removal(dying, moment)
             try:
                 build(corpus, tokenizer, folder / "out", force=True)
                 died = False
@@ -142,25 +113,9 @@ def test_starting_over_may_die_anywhere_and_be_started_over_again(
     assert moment > 10
 
 
-def _die_at_removal(monkeypatch, moment: int) -> None:
-    """Die instead of the n-th removal of a file."""
-    count = 0
-    real = Path.unlink
-
-    def unlink(self, missing_ok=False):
-        nonlocal count
-        if self.exists():
-            if count == moment:
-                raise Died
-            count += 1
-        return real(self, missing_ok)
-
-    monkeypatch.setattr(Path, "unlink", unlink)
-
-
 def test_a_missing_or_cut_shard_is_built_again(corpus, tokenizer, tmp_path, monkeypatch, whole):
     with monkeypatch.context() as dying:
-        dying.setattr(job, "_finish", _die)
+        dying.setattr(job, "_finish", die)
         with pytest.raises(Died):
             build(corpus, tokenizer, tmp_path / "out")
     first, second, *_ = sorted((tmp_path / "out").glob("data-*.arrow"))
@@ -171,13 +126,9 @@ def test_a_missing_or_cut_shard_is_built_again(corpus, tokenizer, tmp_path, monk
     assert tree(tmp_path) == whole
 
 
-def _die(*_):
-    raise Died
-
-
 def test_receipts_of_another_plan_do_not_count(corpus, tokenizer, tmp_path, monkeypatch, whole):
     with monkeypatch.context() as dying:
-        dying.setattr(job, "_finish", _die)
+        dying.setattr(job, "_finish", die)
         with pytest.raises(Died):
             build(corpus, tokenizer, tmp_path / "out")
     receipt = tmp_path / "out" / "receipts" / "00000-00000.json"
@@ -194,7 +145,7 @@ def test_a_partition_beyond_the_end_of_its_source_is_refused(
     corpus, tokenizer, tmp_path, monkeypatch
 ):
     with monkeypatch.context() as dying:
-        dying.setattr(job, "_finish", _die)
+        dying.setattr(job, "_finish", die)
         with pytest.raises(Died):
             build(corpus, tokenizer, tmp_path / "out")
     receipts = tmp_path / "out" / "receipts"
@@ -226,7 +177,7 @@ def test_a_held_out_folder_of_another_build_is_not_taken_over(corpus, tokenizer,
 
 def test_a_plan_left_beside_a_manifest_goes(corpus, tokenizer, tmp_path, monkeypatch, whole):
     with monkeypatch.context() as dying:
-        dying.setattr(output, "remove_plan", _die)
+        dying.setattr(output, "remove_plan", die)
         with pytest.raises(Died):
             build(corpus, tokenizer, tmp_path / "out")
     assert (tmp_path / "out" / "manifest.json").exists()
@@ -290,7 +241,7 @@ def test_stdin_is_compared_when_it_is_read_again(corpus, tokenizer, tmp_path, mo
     undisturbed = tree(tmp_path)
     output.clear([tmp_path / "out", tmp_path / "out-valid"])
     with monkeypatch.context() as dying:
-        dying.setattr(job, "_finish", _die)
+        dying.setattr(job, "_finish", die)
         with pytest.raises(Died):
             piped(corpus.read_bytes())
     with pytest.raises(InputError, match="does not hold the text it held"):
@@ -332,7 +283,7 @@ def test_an_empty_held_out_part_is_a_warning_not_the_end(tokenizer, tmp_path, ca
         [str(text)], str(tokenizer), tmp_path / "out", BuildSettings.from_options(options)
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(job, "_account", _without_valid_rows(job._account))
+        patch.setattr(job, "account", _without_valid_rows(job.account))
         job.run(plan, workers=1, resume=False, force=False)
 
     assert "no example came out of 2 documents for the held-out part" in caplog.text
@@ -340,8 +291,8 @@ def test_an_empty_held_out_part_is_a_warning_not_the_end(tokenizer, tmp_path, ca
 
 
 def _without_valid_rows(real):
-    def account(receipts, part):
-        found = real(receipts, part)
+    def account(first, second, part):
+        found = real(first, second, part)
         return found | {"shards": []} if part == "valid" else found
 
     return account

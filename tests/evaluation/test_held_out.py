@@ -74,12 +74,12 @@ def test_the_figures_equal_those_of_transformers_with_the_same_weights(folder, f
 
     assert figures["step"] == step == 30
     assert figures["rows"] == len(dataset)
-    assert figures["tokens"] == scored.sum()
-    assert figures["mlm"]["cross_entropy"] == pytest.approx(
+    assert figures["corrupted"]["tokens"] == scored.sum()
+    assert figures["corrupted"]["cross_entropy"] == pytest.approx(
         F.cross_entropy(logits, wanted).item(), abs=1e-5
     )
-    assert figures["mlm"]["accuracy"] == (logits.argmax(-1) == wanted).double().mean().item()
-    assert figures["mlm"]["perplexity"] == math.exp(figures["mlm"]["cross_entropy"])
+    assert figures["corrupted"]["accuracy"] == (logits.argmax(-1) == wanted).double().mean().item()
+    assert figures["corrupted"]["perplexity"] == math.exp(figures["corrupted"]["cross_entropy"])
     assert figures["pairs"]["cross_entropy"] == pytest.approx(
         F.cross_entropy(out.seq_relationship_logits, pairs).item(), abs=1e-5
     )
@@ -107,7 +107,9 @@ def test_evaluating_again_gives_the_same_figures(folder, figures):
 def test_bf16_gives_nearly_the_same_figures(folder, figures):
     rough = evaluate(folder / "run", folder / "valid", device="cpu", precision="bf16")
 
-    assert rough["mlm"]["cross_entropy"] == pytest.approx(figures["mlm"]["cross_entropy"], rel=0.02)
+    assert rough["corrupted"]["cross_entropy"] == pytest.approx(
+        figures["corrupted"]["cross_entropy"], rel=0.02
+    )
     assert rough["unigram"] == figures["unigram"]
 
 
@@ -115,7 +117,7 @@ def test_an_older_checkpoint_can_be_chosen(folder, figures):
     older = evaluate(folder / "run", folder / "valid", device="cpu", step=20)
 
     assert older["step"] == 20
-    assert older["mlm"] != figures["mlm"]
+    assert older["corrupted"] != figures["corrupted"]
     with pytest.raises(CheckpointError, match="step-7: there is no such checkpoint"):
         evaluate(folder / "run", folder / "valid", step=7)
 

@@ -1,10 +1,6 @@
-"""Every dropout of the model really drops, with a mask of its own.
+"""Every dropout of a model really drops, with a mask of its own, at the place it is for.
 
-The masks are read off a model at work: what leaves a dropout divided by what entered it. Attention
-weights have no module of their own to look at: with queries and keys of zero every weight is 1 / K,
-and with one-hot values a head returns its weights.
-
-B batch, L positions, D width, N heads, K keys.
+The masks are read off models at work: what leaves a dropout over what entered it.
 """
 
 from __future__ import annotations
@@ -15,100 +11,130 @@ import pytest
 import torch
 from torch import Tensor
 
-from lmprep.models.bert import Bert, new_bert
-from lmprep.models.dropout import DropoutKey
+from lmprep.models.dropout import Dropout, DropoutKey
+from lmprep.models.inputs import Inputs
+from lmprep.models.language_model import LanguageModel
 from lmprep.models.settings import ModelSettings
+from tests.models.tiny_models import FAMILIES, lively, random_ids, tiny
 
-ROWS, LENGTH, HEADS, LAYERS = 6, 16, 2, 3
-HIDDEN, ATTENTION = 0.25, 0.5
+ROWS, LENGTH = 6, 16
+HIDDEN, WEIGHTS = 0.25, 0.5
 KEY = DropoutKey(seed=3, step=7)
-SETTINGS = ModelSettings(
-    layers=LAYERS,
-    width=HEADS * LENGTH,  # a head has as many values as there are keys
-    heads=HEADS,
-    vocabulary_size=50,
-    max_length=LENGTH,
-    dropout=HIDDEN,
-    attention_dropout=ATTENTION,
-)
+
+# As the code of each family has them: of a block, then of a stack.
+BLOCK = ("attention.dropout", "attention_dropout", "feed_forward_dropout")
+CROSS = ("cross_attention.dropout", "cross_attention_dropout")
 
 
-@pytest.fixture(scope="module")
-def model() -> Bert:
-    model = new_bert(SETTINGS, seed=1).double()  # differences and quotients keep their digits
-    for block in model.encoder.blocks:
-        block.attention.qkv.register_forward_hook(one_hot_values)
-    return model
+def settings_of(family: str) -> ModelSettings:
+    return tiny(family, layers=2, dropout=HIDDEN, attention_dropout=WEIGHTS)
 
 
-def one_hot_values(module: torch.nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
-    """In place of queries, keys and values: zeros, zeros, and position k as value k."""
-    qkv = torch.zeros(ROWS, LENGTH, 3, HEADS, LENGTH, dtype=output.dtype)
-    qkv[:, :, 2] = torch.eye(LENGTH)[:, None, :]
-    return qkv.view_as(output)
+def expected_places(settings: ModelSettings) -> set[str]:
+    """The dropouts that the papers' code has."""
+    stacks = {
+        "encoder": {"encoder": BLOCK},
+        "decoder": {"decoder": BLOCK},
+        "encoder-decoder": {"encoder": BLOCK, "decoder": BLOCK + CROSS},
+    }[settings.kind]
+    t5 = settings.positions == "relative"
+    places = set()
+    for stack, block in stacks.items():
+        places |= {f"{stack}.dropout"} | ({f"{stack}.final_dropout"} if t5 else set())
+        for layer in range(settings.layers):
+            names = block + (("inner_dropout",) if t5 else ())
+            places |= {f"{stack}.blocks.{layer}.{name}" for name in names}
+    return places
 
 
-def masks_of(model: Bert, key: DropoutKey | None) -> dict[str, Tensor]:
-    """The mask of every dropout in one forward pass, by the name of its place."""
-    seen: dict[str, tuple[Tensor, Tensor]] = {}
+def dropouts(model: LanguageModel) -> dict[str, Dropout]:
+    return {name: module for name, module in model.named_modules() if isinstance(module, Dropout)}
+
+
+def inputs_of(settings: ModelSettings) -> Inputs:
+    behind_encoder = settings.kind == "encoder-decoder"
+    return Inputs(
+        ids_BL=random_ids(ROWS, LENGTH),
+        decoder_ids_BK=random_ids(ROWS, LENGTH, seed=4) if behind_encoder else None,
+        scored_M=torch.tensor([0]),
+    )
+
+
+def masks_of(model: LanguageModel, key: DropoutKey | None) -> dict[str, Tensor]:
+    """The mask of every dropout in one forward pass: flat, not a number where a zero came in."""
+    seen: dict[str, list[Tensor]] = {}
     hooks = [
         module.register_forward_hook(
-            lambda _, inputs, output, name=name: seen.update({name: (inputs[0], output)})
+            lambda _, inputs, output, name=name: seen.setdefault(name, []).append(
+                (output / inputs[0]).flatten()
+            )
         )
-        for name, module in model.encoder.named_modules()
+        for name, module in dropouts(model).items()
     ]
-    generator = torch.Generator().manual_seed(5)
-    ids = torch.randint(5, 50, (ROWS, LENGTH), generator=generator)
     with torch.no_grad():
-        model.encoder(ids, torch.zeros_like(ids), None, key)
+        model(inputs_of(model.settings), key)
     for hook in hooks:
         hook.remove()
+    assert all(len(masks) == 1 for masks in seen.values())
+    return {name: masks[0] for name, masks in seen.items()}
 
-    masks = {"embeddings": seen["blocks.0"][0] / seen["norm"][1]}
-    for layer in range(LAYERS):
-        at = f"blocks.{layer}"
-        entered, added = seen[at][0], seen[f"{at}.attention"][1]
-        between, expanded = seen[f"{at}.attention_norm"], seen[f"{at}.contract"][1]
-        weights_BLNK = seen[f"{at}.attention.output"][0].view(ROWS, LENGTH, HEADS, LENGTH)
-        masks[f"{at} weights"] = weights_BLNK.transpose(1, 2) * LENGTH  # in the order of drawing
-        masks[f"{at} attention"] = (between[0] - entered) / added
-        masks[f"{at} feed-forward"] = (seen[f"{at}.feed_forward_norm"][0] - between[1]) / expanded
-    return masks
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def model(request: pytest.FixtureRequest) -> LanguageModel:
+    return lively(settings_of(request.param))
 
 
 @pytest.fixture(scope="module")
-def masks(model) -> dict[str, Tensor]:
+def masks(model: LanguageModel) -> dict[str, Tensor]:
     return masks_of(model, KEY)
 
 
-def dropped(mask: Tensor) -> Tensor:
-    return mask.abs().flatten() < 1e-6
+def test_a_model_drops_where_its_paper_does(model: LanguageModel, masks: dict[str, Tensor]):
+    assert set(masks) == set(dropouts(model)) == expected_places(model.settings)
 
 
-def test_each_place_drops_its_share_and_scales_the_rest(masks):
-    assert len(masks) == 1 + 3 * LAYERS
+def test_each_place_drops_its_share_and_scales_the_rest(masks: dict[str, Tensor]):
     for name, mask in masks.items():
-        p = ATTENTION if name.endswith("weights") else HIDDEN
-        five_errors = 5 * (p * (1 - p) / mask.numel()) ** 0.5
-        assert abs(dropped(mask).double().mean().item() - p) < five_errors, name
-        kept = mask.flatten()[~dropped(mask)]
+        p = WEIGHTS if name.endswith("attention.dropout") else HIDDEN
+        known = mask[~mask.isnan()]
+        five_errors = 5 * (p * (1 - p) / len(known)) ** 0.5
+        assert abs((known == 0).double().mean().item() - p) < five_errors, name
+        kept = known[known != 0]
         torch.testing.assert_close(kept, torch.full_like(kept, 1 / (1 - p)), atol=1e-5, rtol=0)
 
 
-def test_no_two_places_share_a_mask(masks):
+def test_no_two_places_share_a_mask(masks: dict[str, Tensor]):
     # The same draws against two shares would drop, at the higher one, all that the lower one does.
     for (name, one), (other, two) in itertools.permutations(masks.items(), 2):
-        assert (dropped(one) & ~dropped(two)).any(), (name, other)
+        count = min(len(one), len(two))
+        one, two = one[:count], two[:count]
+        assert ((one == 0) & (two > 0)).any(), (name, other)
 
 
-def test_the_next_step_draws_other_masks_at_every_place(model, masks):
+def test_the_next_step_draws_other_masks_at_every_place(
+    model: LanguageModel, masks: dict[str, Tensor]
+):
     again, later = (masks_of(model, DropoutKey(seed=3, step=step)) for step in (7, 8))
 
     for name, mask in masks.items():
-        assert torch.equal(mask, again[name]), name
-        assert not torch.equal(dropped(mask), dropped(later[name])), name
+        assert torch.equal(mask == 0, again[name] == 0), name
+        assert not torch.equal(mask == 0, later[name] == 0), name
 
 
-def test_without_a_key_every_mask_is_one(model):
+def test_what_is_dropped_is_missing_from_the_logits(model: LanguageModel):
+    inputs, places = inputs_of(model.settings), dropouts(model)
+    kept = {name: place.probability for name, place in places.items()}
+    with torch.no_grad():
+        whole = model(inputs).logits_MV
+        for name in places:
+            for other, place in places.items():
+                place.probability = kept[name] if other == name else 0.0
+            assert not torch.allclose(model(inputs, KEY).logits_MV, whole), name
+    for name, place in places.items():
+        place.probability = kept[name]
+
+
+def test_without_a_key_nothing_is_dropped(model: LanguageModel):
     for mask in masks_of(model, None).values():
-        torch.testing.assert_close(mask, torch.ones_like(mask), atol=1e-5, rtol=0)
+        known = mask[~mask.isnan()]
+        assert torch.equal(known, torch.ones_like(known))

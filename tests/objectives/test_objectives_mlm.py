@@ -1,4 +1,4 @@
-"""Masked language modelling: counts exact, treatment 80/10/10, and nothing lost."""
+"""Masked language modelling: counts exact, treatment 80/10/10, one treatment for each token."""
 
 from __future__ import annotations
 
@@ -7,71 +7,66 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
+from masked_examples import LARGE, lists, rates
 
 from lmprep.objective_settings import MlmSettings
-from lmprep.objectives.mlm import corrupt, prediction_counts, restore
+from lmprep.objectives.counting import rounded_share, wanted_predictions
+from lmprep.objectives.masking import FIRST, mask_chosen
+from lmprep.objectives.mlm import corrupt
 from lmprep.vocabulary import Vocabulary
-from tests.strategies import BERT, keys_of, ragged_ids, seeds, sequences_of
-from tests.test_keyed_random import spec_below
+from tests.strategies import BERT, keys_of, sequences_of
 
-LARGE = Vocabulary(
-    family="bert", size=1000, special=(0, 1, 2, 3, 4), pad=0, unk=1, cls=2, sep=3, mask=4
-)
-rates = st.fractions(Fraction(1, 100), 1, max_denominator=100)
-
-
-def slow_corrupt(row, settings, vocabulary, key):
-    """The law in plain words, one row at a time."""
-    maskable = [i for i, token in enumerate(row) if vocabulary.maskable[token]]
-    wanted = max(1, round(settings.mask_rate * len(row)))  # Fraction rounds half to even
-    missing = k = min(len(maskable), wanted)
-    chosen = []
-    for n, i in enumerate(maskable):
-        if missing and spec_below(len(maskable) - n, key, 3 * i) < missing:
-            chosen.append(i)
-            missing -= 1
-    assert len(chosen) == k
-    out, pool = list(row), vocabulary.replacements
-    whole = np.lcm(settings.mask_share.denominator, settings.random_share.denominator)
-    for i in chosen:
-        treatment = spec_below(int(whole), key, 3 * i + 1)
-        if treatment < settings.mask_share * whole:
-            out[i] = vocabulary.mask
-        elif treatment < (settings.mask_share + settings.random_share) * whole:
-            out[i] = int(pool[spec_below(len(pool), key, 3 * i + 2)])
-    return out, chosen, [row[i] for i in chosen]
+# Each treatment alone.
+MASKED = MlmSettings(mask_share=Fraction(1), random_share=Fraction(0))
+RANDOM = MlmSettings(mask_share=Fraction(0), random_share=Fraction(1))
+KEPT = MlmSettings(mask_share=Fraction(0), random_share=Fraction(0))
 
 
-def lists(columns, name):
-    return [row.tolist() for row in columns[name]]
+def in_words(text):
+    """One sequence of these words, and the vocabulary of BERT's special tokens and these words."""
+    words = text.split()
+    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *dict.fromkeys(words), "driving"]
+    vocabulary = Vocabulary(
+        family="bert", size=len(names), special=(0, 1, 2, 3, 4), pad=0, unk=1, cls=2, sep=3, mask=4
+    )
+    return sequences_of([[names.index(word) for word in words]], vocabulary), vocabulary, names
 
 
-@given(ragged_ids(), rates, seeds)
-def test_the_kernels_equal_the_law_in_plain_words(rows, rate, seed):
-    settings = MlmSettings(mask_rate=rate)
-    keys = keys_of(len(rows), seed)
-    columns = corrupt(sequences_of(rows), settings, BERT, keys)
-    expected = [
-        slow_corrupt(row, settings, BERT, int(key)) for row, key in zip(rows, keys, strict=True)
-    ]
-
-    assert lists(columns, "input_ids") == [row for row, _, _ in expected]
-    assert lists(columns, "masked_positions") == [positions for _, positions, _ in expected]
-    assert lists(columns, "masked_labels") == [labels for _, _, labels in expected]
+def treated(sequences, vocabulary, settings, chosen, seed=0):
+    """The columns when the tokens at these positions of the only row are the chosen ones."""
+    marks = np.zeros(len(sequences.ids), np.uint8)
+    marks[chosen] = FIRST
+    return mask_chosen(sequences, marks, settings, vocabulary, keys_of(1, seed))
 
 
-@given(ragged_ids(), seeds)
-def test_restoring_gives_the_sequences_back_and_leaves_the_input_alone(rows, seed):
-    sequences = sequences_of(rows)
-    before = sequences.ids.copy()
-    columns = corrupt(sequences, MlmSettings(), BERT, keys_of(len(rows), seed))
-    restored = restore({**columns, **sequences.provenance()}, MlmSettings(), BERT)
+def test_the_label_is_the_chosen_word_whatever_becomes_of_it():
+    sequences, vocabulary, names = in_words("A grey cat quietly crossed the yard")
+    crossed = names.index("crossed")
+    outcomes = set()
+    for settings in (MASKED, RANDOM, KEPT):
+        columns = treated(sequences, vocabulary, settings, [4])
+        before, after = sequences.ids.tolist(), columns["input_ids"].values.tolist()
+        assert before[:4] + before[5:] == after[:4] + after[5:]
+        assert columns["masked_positions"].values.tolist() == [4]
+        assert columns["masked_labels"].values.tolist() == [crossed]
+        outcomes.add(names[after[4]])
 
-    assert np.array_equal(sequences.ids, before)
-    assert np.array_equal(restored.ids, before)
-    assert np.array_equal(restored.maskable, sequences.maskable)
-    assert np.array_equal(restored.document, sequences.document)
+    assert wanted_predictions(sequences.offsets, MlmSettings().mask_rate).tolist() == [1]
+    assert {"[MASK]", "crossed"} < outcomes
+    assert len(outcomes) == 3
+
+
+def test_a_masked_and_a_random_word_are_scored_and_no_other():
+    text = "When the long night was over we could hardly begin the day in the morning !"
+    sequences, vocabulary, names = in_words(text)
+    wanted = text.replace("long", "[MASK]").replace("morning", "driving").split()
+    found = (
+        treated(sequences, vocabulary, MlmSettings(), [2, 14], seed) for seed in range(100_000)
+    )
+    columns = next(c for c in found if [names[i] for i in c["input_ids"].values] == wanted)
+
+    assert columns["masked_positions"].values.tolist() == [2, 14]
+    assert [names[i] for i in columns["masked_labels"].values] == ["long", "morning"]
 
 
 @pytest.mark.parametrize(
@@ -79,9 +74,18 @@ def test_restoring_gives_the_sequences_back_and_leaves_the_input_alone(rows, see
 )
 def test_the_number_of_predictions_is_berts(length, expected):
     # 10 tokens: 1.5 rounds to the even 2; 30 tokens: 4.5 rounds to the even 4.
-    rows = [[2, *range(5, 5 + length - 2), 3]]
+    sequences = sequences_of([[2, *range(5, 5 + length - 2), 3]], LARGE)
+    columns = corrupt(sequences, MlmSettings(), LARGE, keys_of(1))
 
-    assert prediction_counts(sequences_of(rows, LARGE), MlmSettings()).tolist() == [expected]
+    assert wanted_predictions(sequences.offsets, Fraction(15, 100)).tolist() == [expected]
+    assert columns["masked_positions"].lengths.tolist() == [expected]
+
+
+@given(rates)
+def test_a_share_is_rounded_half_to_even(rate):
+    lengths = np.array([*range(1000), 10**6 - 1, 10**6], np.int64)
+
+    assert rounded_share(lengths, rate).tolist() == [round(rate * n) for n in lengths.tolist()]
 
 
 def test_a_row_of_special_tokens_has_nothing_to_predict():
@@ -112,6 +116,16 @@ def test_treatment_is_80_10_10_and_positions_are_uniform():
     assert np.all(abs(deciles - n / 9) < 5 * np.sqrt(n / 9))
 
 
+def test_each_token_is_treated_by_itself():
+    # Where two neighbours are chosen, both become masks as often as independent draws make it.
+    sequences = sequences_of([[2, *range(10, 30), 3]] * 4000)
+    settings = MlmSettings(mask_rate=Fraction(1))
+    columns = corrupt(sequences, settings, BERT, keys_of(4000))
+    masked = columns["input_ids"].values.reshape(4000, 22)[:, 1:21].reshape(-1, 2) == BERT.mask
+
+    assert abs(np.mean(masked.all(axis=1)) - 0.64) < 5 * np.sqrt(0.64 * 0.36 / 40_000)
+
+
 def test_other_shares_are_kept():
     settings = MlmSettings(mask_share=Fraction(0), random_share=Fraction(1, 2))
     rows = [[2, *range(5, 45), 3]] * 2000
@@ -120,10 +134,3 @@ def test_other_shares_are_kept():
 
     assert not np.any(columns["input_ids"].values == 4)
     assert abs(changed - 6 / 42 / 2 * 44 / 45) < 0.01
-
-
-def test_a_family_without_a_mask_token_is_refused():
-    gpt2 = Vocabulary(family="gpt2", size=50, special=(0,), sep=0)
-
-    with pytest.raises(ValueError, match="no mask token"):
-        corrupt(sequences_of([[5, 6]], gpt2), MlmSettings(), gpt2, keys_of(1))

@@ -1,6 +1,7 @@
 """Small batches of tokens, and what the tests of all kinds of sequences ask of them."""
 
 import itertools
+import math
 from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
@@ -8,10 +9,21 @@ from fractions import Fraction
 import numpy as np
 from hypothesis import strategies as st
 
+from lmprep.batches import Tokens
+from lmprep.keyed_random import bernoulli, draw, integer_below
 from lmprep.settings import SequenceSettings
-from tests.strategies import BERT, tokens_of
+from lmprep.vocabulary import Vocabulary
+from tests.strategies import BERT, ROBERTA, tokens_of
 
 CLS, SEP = BERT.cls, BERT.sep
+# Every family with its separator; ordinary ids from 10.
+FAMILIES = {
+    "bert": BERT,
+    "roberta": ROBERTA,
+    "gpt2": Vocabulary(family="gpt2", size=1000, special=(999,), sep=999),
+    "t5": Vocabulary(family="t5", size=1000, special=(0, 1, 2), pad=0, sep=1, unk=2),
+    "ul2": Vocabulary(family="ul2", size=1000, special=(0, 1, 2), pad=0, sep=1, unk=2),
+}
 # A batch as its documents' sentence lengths, empty sentences and documents included.
 shapes = st.lists(st.lists(st.integers(0, 12), max_size=7), max_size=6)
 keys = st.integers(0, 2**64 - 1).map(np.uint64)
@@ -26,13 +38,53 @@ def numbered(shape, *, starts=None):
     return replace(tokens, numbers=tokens.numbers + 100, word_start=starts)
 
 
-def settings_of(length, *, sequences="document", pairs="none", short="1/10"):
+def settings_of(length, *, sequences="document", pairs="none", short="0"):
     return SequenceSettings(
         length=length,
         sequences=sequences,
         pairs=pairs,
         short_sequence_probability=Fraction(short),
     )
+
+
+def documents_of(documents, sentences, length):
+    """Tokens 0, 1, 2, ... in so many documents of so many sentences of this length."""
+    total = documents * sentences * length
+    return Tokens(
+        ids=np.arange(total, dtype=np.int32),
+        word_start=np.ones(total, np.bool_),
+        sentence_offsets=np.arange(0, total + 1, length),
+        document_offsets=np.arange(0, documents * sentences + 1, sentences),
+        numbers=np.arange(documents),
+    )
+
+
+def sub_key(key, *numbers):
+    """The key of a unit's unit's ... unit."""
+    for number in numbers:
+        key = np.uint64(draw(key, number))
+    return key
+
+
+def target_by_hand(room, short, own):
+    """The text a chunk or window with this key aims at, slowly."""
+    is_short = bernoulli(short.numerator, short.denominator, own, 0)
+    return 2 + integer_below(room - 1, own, 1) if is_short else room
+
+
+def origins_of(shape):
+    """Where each token of `shape` comes from: id -> (number of the document, ordinal)."""
+    return {i: (n, o) for n, sentences in sentences_of(shape) for o, ids in sentences for i in ids}
+
+
+def origins_in(sequences):
+    """Where each sequence says it comes from."""
+    return list(zip(sequences.document.tolist(), sequences.first_sentence.tolist(), strict=True))
+
+
+def within(count, total, p):
+    """Whether `count` of `total` is within five standard errors of the share p."""
+    return abs(count - total * p) < 5 * math.sqrt(total * p * (1 - p))
 
 
 def rows_of(sequences):

@@ -14,13 +14,18 @@ from sequence_examples import (
     keys,
     lost_tokens,
     numbered,
+    origins_in,
+    origins_of,
     rows_of,
     sentences_of,
     settings_of,
     shapes,
+    sub_key,
+    target_by_hand,
+    within,
 )
 
-from lmprep.keyed_random import bernoulli, draw, integer_below, permutation
+from lmprep.keyed_random import bernoulli, integer_below, permutation
 from lmprep.sequences import make_sequences, nsp
 from tests.strategies import BERT, ROBERTA
 
@@ -48,12 +53,6 @@ def segments_of(sequences):
 # --- The slow twins: the same draws, written as one would tell them. -----------------------------
 
 
-def sub_key(key, *numbers):
-    for number in numbers:
-        key = np.uint64(draw(key, number))
-    return key
-
-
 def grown(sentences, first, target):
     """How many sentences from `first` on make `target` tokens, at least one."""
     count = 1
@@ -63,11 +62,6 @@ def grown(sentences, first, target):
     ):
         count += 1
     return sentences[first : first + count]
-
-
-def target_by_hand(room, short, own):
-    is_short = bernoulli(short.numerator, short.denominator, own, 0)
-    return 2 + integer_below(room - 1, own, 1) if is_short else room
 
 
 def trimmed_by_hand(a, b, room, own):
@@ -178,10 +172,7 @@ def test_every_token_is_placed_or_counted(pairs, shape, key, length):
 def test_segments_are_runs_of_the_sentences_they_name(pairs, shape, key):
     sequences, _ = made(shape, pairs, key)
 
-    origin = {
-        i: (n, o) for n, sentences in sentences_of(shape) for o, ids in sentences for i in ids
-    }
-    firsts = zip(sequences.document.tolist(), sequences.first_sentence.tolist(), strict=True)
+    origin, firsts = origins_of(shape), origins_in(sequences)
     seconds = zip(
         sequences.second_document.tolist(), sequences.second_sentence.tolist(), strict=True
     )
@@ -213,7 +204,7 @@ def test_sop_labels_tell_the_truth(shape, key):
 @both
 @given(shapes, keys)
 def test_the_same_key_makes_the_same_pairs_and_leaves_the_input_alone(pairs, shape, key):
-    tokens, settings = numbered(shape), settings_of(12, pairs=pairs)
+    tokens, settings = numbered(shape), settings_of(12, pairs=pairs, short="1/10")
     before = (tokens.ids.copy(), tokens.sentence_offsets.copy(), tokens.document_offsets.copy())
 
     first, first_drops = make_sequences(tokens, settings, BERT, key)
@@ -335,10 +326,6 @@ def test_no_documents_make_no_pairs(pairs):
 
 
 # --- Statistics, within five standard errors. ----------------------------------------------------
-
-
-def within(count, total, share):
-    return abs(count - total * share) < 5 * math.sqrt(total * share * (1 - share))
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,6 @@
-"""Document windows and packed windows."""
+"""Frame template without pairs: document windows and packed windows."""
+
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -6,14 +8,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sequence_examples import (
     CLS,
+    FAMILIES,
     SEP,
     check_sequences,
+    documents_of,
+    keys,
     numbered,
+    origins_in,
+    origins_of,
     rows_of,
     sentences_of,
     settings_of,
     shapes,
+    sub_key,
+    target_by_hand,
     texts_of,
+    within,
 )
 
 from lmprep.batches import Tokens
@@ -25,12 +35,12 @@ KEY = np.uint64(7)
 kinds = st.sampled_from(["document", "packed"])
 
 
-def made(shape, length, kind, vocabulary=BERT):
-    settings = settings_of(length, sequences=kind)
-    return make_sequences(numbered(shape), settings, vocabulary, KEY)
+def made(shape, length, kind, vocabulary=BERT, *, short="0", key=KEY):
+    settings = settings_of(length, sequences=kind, short=short)
+    return make_sequences(numbered(shape), settings, vocabulary, key)
 
 
-def windows_by_hand(streams, room):
+def windows_by_hand(streams, room, targets):
     """The rule, slowly. A stream is a list of sentences; [SEP] alone stands between documents."""
     windows = []
     for sentences in streams:
@@ -39,39 +49,46 @@ def windows_by_hand(streams, room):
         ends = [end for end in ends if stream[end - 1] != SEP]
         start = 0
         while start < len(stream):
-            full = start + room
-            stop = max((end for end in ends if start < end <= full), default=full)
+            target = targets(len(windows))
+            fitting = [end for end in ends if start < end <= start + room]
+            reached = [end for end in fitting if end >= start + target]
+            stop = reached[0] if reached else fitting[-1] if fitting else start + target
             begin = stop + (stream[stop : stop + 1] == [SEP])
-            if begin < full and min((e for e in ends if e > begin), default=0) - begin > room:
-                stop = full
+            next_sentence = min((end for end in ends if end > begin), default=0) - begin
+            if not reached and begin < start + room and next_sentence > room:
+                stop = start + target
             windows.append(stream[start:stop])
             start = stop + (stream[stop : stop + 1] == [SEP])
     return windows
 
 
-@given(shapes, st.integers(8, 20))
-def test_document_windows_equal_the_rule_written_slowly(shape, length):
-    sequences, _ = made(shape, length, "document")
+@given(shapes, st.integers(8, 20), keys, st.sampled_from(["0", "1/3", "1"]))
+def test_document_windows_equal_the_rule_written_slowly(shape, length, key, short):
+    sequences, _ = made(shape, length, "document", short=short, key=key)
 
     streams = [[ids for _, ids in sentences] for _, sentences in sentences_of(shape)]
-    windows = windows_by_hand(streams, length - 2)
+    room = length - 2
+    windows = windows_by_hand(
+        streams, room, lambda w: target_by_hand(room, Fraction(short), sub_key(key, 0, w))
+    )
     assert rows_of(sequences) == [[CLS, *window, SEP] for window in windows]
 
 
-@given(shapes, st.integers(8, 20))
-def test_packed_windows_equal_the_rule_written_slowly(shape, length):
-    sequences, _ = made(shape, length, "packed")
+@given(shapes, st.integers(8, 20), keys)
+def test_packed_windows_equal_the_rule_written_slowly(shape, length, key):
+    sequences, _ = made(shape, length, "packed", key=key)
 
     stream = []
     for _, sentences in sentences_of(shape):
         stream += [[SEP]] * bool(stream) + [ids for _, ids in sentences]
-    windows = windows_by_hand([stream], length - 2)
+    windows = windows_by_hand([stream], length - 2, lambda _: length - 2)
     assert rows_of(sequences) == [[CLS, *window, SEP] for window in windows]
 
 
-@given(shapes, st.integers(8, 20), kinds, st.sampled_from([BERT, ROBERTA]))
-def test_windows_lose_no_token_and_keep_the_order(shape, length, kind, vocabulary):
-    sequences, drops = made(shape, length, kind, vocabulary)
+@given(shapes, st.integers(8, 20), kinds, st.sampled_from([BERT, ROBERTA]), keys)
+def test_windows_lose_no_token_and_keep_the_order(shape, length, kind, vocabulary, key):
+    short = "1/2" if kind == "document" else "0"
+    sequences, drops = made(shape, length, kind, vocabulary, short=short, key=key)
 
     check_sequences(sequences, drops, length)
     assert [i for text in texts_of(sequences) for i in text] == list(
@@ -84,11 +101,8 @@ def test_windows_lose_no_token_and_keep_the_order(shape, length, kind, vocabular
 def test_windows_name_the_document_and_sentence_they_begin_in(shape, length, kind):
     sequences, _ = made(shape, length, kind)
 
-    origin = {
-        i: (n, o) for n, sentences in sentences_of(shape) for o, ids in sentences for i in ids
-    }
-    found = list(zip(sequences.document.tolist(), sequences.first_sentence.tolist(), strict=True))
-    assert found == [origin[text[0]] for text in texts_of(sequences)]
+    origin = origins_of(shape)
+    assert origins_in(sequences) == [origin[text[0]] for text in texts_of(sequences)]
 
 
 @given(shapes, st.integers(8, 20))
@@ -220,13 +234,58 @@ def test_windows_leave_their_input_alone():
     assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
 
 
+# --- Short windows. ------------------------------------------------------------------------------
+
+
+def short_windows(sentences, sentence_length, short="1/4"):
+    """Lengths of text in windows of 17 tokens, as long as they may become, of one document."""
+    tokens = documents_of(1, sentences, sentence_length)
+    settings = settings_of(17, short=short)
+    sequences, _ = make_sequences(tokens, settings, BERT, KEY)
+    return np.diff(sequences.offsets)[:-1] - 2
+
+
+@pytest.mark.parametrize(("sentences", "length"), [(400_000, 1), (1, 400_000)])
+def test_the_asked_share_of_windows_aims_at_a_uniform_shorter_length(sentences, length):
+    texts = short_windows(sentences, length)
+
+    # From 2 tokens to the room of 15; one target in 14 is the room itself.
+    assert within(np.sum(texts < 15), len(texts), 1 / 4 * 13 / 14)
+    short, counts = np.unique(texts[texts < 15], return_counts=True)
+    assert short.tolist() == list(range(2, 15))
+    assert all(within(count, len(texts), 1 / 4 / 14) for count in counts)
+
+
+def test_a_short_window_keeps_its_sentences_whole():
+    texts = short_windows(50_000, 4, short="1")
+
+    # Targets 2 to 4 make one sentence of 4 tokens, 5 to 8 two, and 9 to 15 three: a fourth would
+    # not fit.
+    assert set(texts.tolist()) == {4, 8, 12}
+    for length, targets in ((4, 3), (8, 4), (12, 7)):
+        assert within(np.sum(texts == length), len(texts), targets / 14)
+
+
+def test_the_same_key_makes_the_same_windows_and_another_key_others():
+    rows = [rows_of(made([[1] * 90], 20, "document", short="1/2", key=k)[0]) for k in (1, 1, 2)]
+
+    assert rows[0] == rows[1]
+    assert rows[0] != rows[2]
+
+
+# --- Refused. ------------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("family", ["t5", "ul2", "gpt2"])
-@pytest.mark.parametrize("pairs", ["none", "nsp", "sop"])
-def test_families_without_a_template_are_refused_with_those_that_have_one(family, pairs):
-    vocabulary = Vocabulary(family=family, size=50, special=(0,), sep=0)
+@pytest.mark.parametrize(
+    ("frame", "pairs"),
+    [("template", "none"), ("template", "nsp"), ("template", "sop"), ("segments", "none")],
+)
+def test_families_without_a_template_are_refused_with_those_that_have_one(family, frame, pairs):
+    settings = settings_of(8, pairs=pairs)
 
     with pytest.raises(ValueError, match=f"family {family} has no template.* bert or roberta"):
-        make_sequences(numbered([[3]]), settings_of(8, pairs=pairs), vocabulary, KEY)
+        make_sequences(numbered([[3]]), settings, FAMILIES[family], KEY, frame=frame)
 
 
 @pytest.mark.parametrize(("role", "roles"), [("cls", {"sep": 1}), ("sep", {"cls": 1})])
@@ -235,3 +294,28 @@ def test_a_vocabulary_without_cls_or_sep_is_refused(role, roles):
 
     with pytest.raises(ValueError, match=f"has no {role} token"):
         make_sequences(numbered([[3]]), settings_of(8), vocabulary, KEY)
+
+
+@pytest.mark.parametrize("length", [7, 65_536])
+def test_a_length_that_cannot_be_is_refused_with_those_that_can(length):
+    with pytest.raises(ValueError, match=f"length {length} must be from 8 to 65535 tokens"):
+        settings_of(length)
+
+
+def test_an_unknown_frame_is_refused_with_those_there_are():
+    with pytest.raises(ValueError, match=r"'oval'.* template, segments, ended, bare"):
+        make_sequences(numbered([[3]]), settings_of(8), BERT, KEY, frame="oval")
+
+
+@pytest.mark.parametrize("frame", ["segments", "ended", "bare"])
+@pytest.mark.parametrize("pairs", ["nsp", "sop"])
+def test_pairs_go_with_the_template_only(frame, pairs):
+    with pytest.raises(ValueError, match=f"pairs {pairs} do not go with frame {frame}"):
+        make_sequences(numbered([[3]]), settings_of(8, pairs=pairs), BERT, KEY, frame=frame)
+
+
+@pytest.mark.parametrize("frame", ["template", "segments", "ended"])
+@pytest.mark.parametrize("asked", [{"sentence_starts": True}, {"raw_lengths": lambda rows: None}])
+def test_what_only_bare_windows_have_is_refused_elsewhere(frame, asked):
+    with pytest.raises(ValueError, match=f"apply to frame bare, not to {frame}"):
+        make_sequences(numbered([[3]]), settings_of(8), BERT, KEY, frame=frame, **asked)

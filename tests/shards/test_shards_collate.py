@@ -26,6 +26,7 @@ def folder(tmp_path_factory):
 
 class Rows:
     vocabulary = BERT
+    manifest = {"objective": "mlm"}  # noqa: RUF012
 
 
 def test_a_hand_made_batch():
@@ -59,41 +60,10 @@ def test_rows_as_dictionaries_give_the_same_batch(folder, pairs):
     assert all(torch.equal(from_columns[name], from_rows[name]) for name in from_rows)
 
 
-@pytest.mark.parametrize(
-    ("pairs", "kind"), [("nsp", "BertForPreTraining"), ("none", "BertForMaskedLM")]
-)
-def test_a_hugging_face_model_takes_a_training_step(folder, pairs, kind):
-    transformers = pytest.importorskip("transformers")
-    torch.manual_seed(0)
-    torch.set_num_threads(1)
-    dataset = Dataset(folder / pairs)
-    config = transformers.BertConfig(
-        vocab_size=dataset.vocabulary.size,
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=32,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-    )
-    model = getattr(transformers, kind)(config)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
-    batch = Collator(dataset)(dataset.rows(np.arange(8)))
-    losses = []
-    for _ in range(2):
-        loss = model(**batch).loss
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
+def test_an_objective_without_batches_is_refused():
+    class Words:
+        vocabulary = BERT
+        manifest = {"objective": "skipgram"}  # noqa: RUF012
 
-    assert losses[1] < losses[0]
-
-
-def test_a_vocabulary_without_padding_is_refused():
-    class Unpadded:
-        vocabulary = type(BERT)(family="gpt2", size=50, special=(0,), sep=0)
-
-    columns = {"input_ids": Ragged.from_rows([[5]], np.int32)}
-    with pytest.raises(ValueError, match="family gpt2 has no padding token"):
-        Collator(Unpadded())(columns)
+    with pytest.raises(ValueError, match="skipgram has no batches"):
+        Collator(Words())({"input_ids": Ragged.from_rows([[5]], np.int32)})

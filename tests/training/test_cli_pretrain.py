@@ -34,9 +34,21 @@ def test_json_goes_to_stdout_and_progress_to_stderr(lmprep, flags, folder):
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["step"] == 12
-    assert set(result["losses"]) == {"loss", "mlm_loss", "pair_loss", "grad_norm"}
-    assert 0 <= result["validation"]["mlm_accuracy"] <= 1
+    assert set(result["losses"]) == {"loss", "token_loss", "pair_loss", "grad_norm"}
+    assert 0 <= result["validation"]["token_accuracy"] <= 1
     assert "pretrain: step 12 (100%), loss" in done.stderr
+
+
+def test_each_loss_has_its_weight(lmprep, tmp_path_factory):
+    span = make_folders(tmp_path_factory.mktemp("span"), "span")
+    weights = ("--token-weight", 2, "--pair-weight", 0.5, "--boundary-weight", 0.25)
+    model = ("--model", span / "model.toml", "--batch-tokens", 400, "--device", "cpu")
+    done = lmprep("pretrain", span / "train", "-o", "run", *model, *weights, "--steps", 2, "--json")
+
+    assert done.returncode == 0, done.stderr
+    losses = json.loads(done.stdout)["losses"]
+    weighted = 2 * losses["token_loss"] + 0.5 * losses["pair_loss"]
+    assert losses["loss"] == pytest.approx(weighted + 0.25 * losses["boundary_loss"], rel=1e-4)
 
 
 def test_the_end_shows_the_figures_of_the_last_validation(lmprep, flags, folder):
@@ -47,12 +59,14 @@ def test_the_end_shows_the_figures_of_the_last_validation(lmprep, flags, folder)
     assert progress.startswith("pretrain: step 3 (100%)")
     assert result.startswith("run: 3 steps, ")
     for line in (progress, result):
-        assert re.search(r"valid mlm_loss \d\.\d{3}, valid mlm_accuracy", line)
+        assert re.search(r"valid token_loss \d\.\d{3}, valid token_accuracy", line)
 
 
 def test_figures_of_an_earlier_step_say_so():
-    assert _validation_facts({"mlm_loss": 2.5}, 500, 500) == {"valid mlm_loss": "2.500"}
-    assert _validation_facts({"mlm_loss": 2.5}, 500, 510) == {"valid mlm_loss": "2.500 (step 500)"}
+    assert _validation_facts({"token_loss": 2.5}, 500, 500) == {"valid token_loss": "2.500"}
+    assert _validation_facts({"token_loss": 2.5}, 500, 510) == {
+        "valid token_loss": "2.500 (step 500)"
+    }
 
 
 def test_a_dry_run_says_what_it_would_take_and_writes_nothing(lmprep, flags, tmp_path):

@@ -12,7 +12,7 @@ from tiny_runs import make_folders, settings_of, train
 
 from lmprep.errors import Interrupted, TrainingError
 from lmprep.keyed_random import key_for
-from lmprep.models.bert import new_bert
+from lmprep.models.construction import new_model
 from lmprep.models.dropout import DropoutKey
 from lmprep.settings import PretrainSettings
 from lmprep.training import checkpoints
@@ -30,7 +30,7 @@ def folder(tmp_path_factory) -> Path:
 def slow_run(folder: Path, settings: PretrainSettings, dtype: torch.dtype) -> list[list[float]]:
     """The twin of a run of `settings.steps` steps with a linear schedule: the losses of each."""
     setup = prepare([folder / "train"], settings)
-    model = new_bert(setup.model, int(key_for(settings.seed, "weights")))
+    model = new_model(setup.model, int(key_for(settings.seed, "weights")))
     optimizer = new_optimizer(model, settings)
     losses = []
     for step in range(settings.steps):
@@ -47,7 +47,7 @@ def slow_run(folder: Path, settings: PretrainSettings, dtype: torch.dtype) -> li
 def test_a_run_is_its_steps(folder, tmp_path, change):
     settings = settings_of(folder, log_every=1, **change)
     train(folder, tmp_path / "run", log_every=1, **change)
-    lines = [[line[name] for name in LOSSES] for line in read_metrics(tmp_path / "run")]
+    lines = [[line.get(name, 0.0) for name in LOSSES] for line in read_metrics(tmp_path / "run")]
     dtype = torch.bfloat16 if settings.precision == "bf16" else torch.float32
 
     assert len(lines) == 6
@@ -84,7 +84,7 @@ def test_a_rate_belongs_to_the_middle_of_its_step(folder, tmp_path):
 def test_an_infinite_gradient_stops_the_training_though_the_loss_is_finite(folder, tmp_path):
     # Squares of gradients of 1e37 are beyond float32; the loss, about 5e37, is not.
     with pytest.raises(TrainingError, match="grad_norm is inf"):
-        train(folder, tmp_path / "run", mlm_weight=1e37, log_every=1)
+        train(folder, tmp_path / "run", token_weight=1e37, log_every=1)
 
     assert checkpoints.steps(tmp_path / "run") == []
 

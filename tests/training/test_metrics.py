@@ -21,7 +21,7 @@ def test_lines_go_on_after_the_cut(tmp_path):
         cut_metrics(tmp_path, start)
         writer = MetricsWriter(tmp_path, start)
         for step in range(start + 1, start + 5):
-            writer.write({"step": step, "loss": 1.0 * start, "validation": {"mlm_loss": 2.0}})
+            writer.write({"step": step, "loss": 1.0 * start, "validation": {"token_loss": 2.0}})
         writer.close()
 
     assert [(line["step"], line["loss"]) for line in read_metrics(tmp_path)] == [

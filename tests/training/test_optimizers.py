@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lmprep.models.bert import new_bert
+from lmprep.models.construction import new_model
 from lmprep.models.settings import ModelSettings, model_settings
 from lmprep.settings import PretrainSettings
 from lmprep.training.optimizers import (
@@ -16,7 +16,7 @@ SETTINGS = PretrainSettings(model="bert-tiny", steps=1, weight_decay=0.5)
 
 
 def test_only_matrices_and_embeddings_decay():
-    model = new_bert(SHAPE, seed=0)
+    model = new_model(SHAPE, seed=0)
     optimizer = new_optimizer(model, SETTINGS)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     for parameter in model.parameters():
@@ -31,7 +31,7 @@ def test_only_matrices_and_embeddings_decay():
 
 
 def test_the_state_survives_being_stored():
-    model, other = new_bert(SHAPE, seed=0), new_bert(SHAPE, seed=0)
+    model, other = new_model(SHAPE, seed=0), new_model(SHAPE, seed=0)
     optimizer, restored = new_optimizer(model, SETTINGS), new_optimizer(other, SETTINGS)
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)

@@ -20,10 +20,11 @@ from lmprep.errors import CheckpointError, Interrupted, Terminated, TrainingErro
 from lmprep.settings import PretrainSettings
 from lmprep.shards.reader import Dataset
 from lmprep.training import checkpoints, run_folder
-from lmprep.training.data import Batch, make_batch
+from lmprep.training.batch import Batch, make_batch
 from lmprep.training.estimates import estimate
 from lmprep.training.metrics import read_metrics
 from lmprep.training.pretraining import prepare, pretrain
+from lmprep.training.tasks import task_of
 from tests.corpora import build_dataset, make_tokenizer, write_corpus
 
 STEPS = 26  # 8 rows each: past the end of an epoch of about 80 rows, twice
@@ -70,8 +71,34 @@ def assert_same_run(run: Path, whole: Path) -> None:
     assert lines_of(run) == lines_of(whole)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_goes_on_bit_for_bit(folder, whole, tmp_path, number):
+@pytest.fixture(scope="module")
+def uninterrupted(folder, whole, tmp_path_factory):
+    """The folders of an objective, and a run over them that was never interrupted."""
+    known = {"mlm": (folder, whole)}
+
+    def of(objective: str) -> tuple[Path, Path]:
+        if objective not in known:
+            made = make_folders(tmp_path_factory.mktemp(objective), objective)
+            train(made, made / "whole", steps=STEPS)
+            known[objective] = made, made / "whole"
+        return known[objective]
+
+    return of
+
+
+@pytest.mark.parametrize(
+    ("objective", "number"),
+    [
+        ("mlm", signal.SIGINT),
+        ("mlm", signal.SIGTERM),
+        ("span", signal.SIGINT),
+        ("clm", signal.SIGTERM),
+        ("t5", signal.SIGINT),
+        ("bart", signal.SIGTERM),
+    ],
+)
+def test_an_interrupted_run_goes_on_bit_for_bit(uninterrupted, tmp_path, objective, number):
+    folder, whole = uninterrupted(objective)
     run = tmp_path / "run"
     for step in (8, 20):  # in the first epoch and in the second
         kind = Interrupted if number == signal.SIGINT else Terminated
@@ -99,20 +126,22 @@ def test_a_checkpoint_between_two_reports_keeps_the_losses_since_the_last(folder
     assert_same_run(run, whole)
 
 
-def test_bf16_goes_on_bit_for_bit_too(folder, tmp_path):
+@pytest.mark.parametrize("objective", ["mlm", "clm", "t5"])
+def test_bf16_goes_on_bit_for_bit_too(uninterrupted, tmp_path, objective):
+    folder, _ = uninterrupted(objective)
     for name, stops in (("whole", []), ("stopped", [4])):
         for step in stops:
             with pytest.raises(Interrupted):
                 train(folder, tmp_path / name, precision="bf16", on_progress=StopAt(step))
         train(folder, tmp_path / name, precision="bf16", resume=True)
 
-    stopped, uninterrupted = (tensors_of(tmp_path / n, 6) for n in ("stopped", "whole"))
-    assert all(torch.equal(stopped[name], uninterrupted[name]) for name in uninterrupted)
+    stopped, whole = (tensors_of(tmp_path / n, 6) for n in ("stopped", "whole"))
+    assert all(torch.equal(stopped[name], whole[name]) for name in whole)
 
 
 def test_a_run_learns(folder, tmp_path):
     train(folder, tmp_path / "run", steps=120, lr=5e-3, log_every=20)
-    losses = [line["mlm_loss"] for line in read_metrics(tmp_path / "run")]
+    losses = [line["token_loss"] for line in read_metrics(tmp_path / "run")]
 
     assert losses[-1] < losses[0] - 0.3
 
@@ -143,10 +172,10 @@ def test_a_run_folder_explains_itself(folder, whole):
 
 
 def test_the_loss_is_the_weighted_sum_of_both(folder, tmp_path):
-    train(folder, tmp_path / "run", mlm_weight=2.0, pair_weight=0.5)
+    train(folder, tmp_path / "run", token_weight=2.0, pair_weight=0.5)
 
     for line in read_metrics(tmp_path / "run"):
-        assert line["loss"] == pytest.approx(2 * line["mlm_loss"] + 0.5 * line["pair_loss"])
+        assert line["loss"] == pytest.approx(2 * line["token_loss"] + 0.5 * line["pair_loss"])
 
 
 def test_lines_count_steps_and_tokens_without_padding(folder, whole):
@@ -167,7 +196,7 @@ def test_validation_is_done_at_every_checkpoint(folder, tmp_path):
 
     assert [line["step"] for line in lines] == [3, 6]
     assert lines[-1]["validation"] == result.validation
-    assert set(result.validation) == {"mlm_loss", "mlm_accuracy", "pair_loss", "pair_accuracy"}
+    assert set(result.validation) == {"token_loss", "token_accuracy", "pair_loss", "pair_accuracy"}
 
 
 def test_a_token_budget_ends_with_the_step_that_spends_it(folder, tmp_path):
@@ -212,12 +241,12 @@ def one_epoch_a_step(folder: Path, dataset: Path, *, static: bool) -> list[list[
 
 def copy_of_all_rows(dataset: Path, copy: int) -> Batch:
     opened = Dataset(dataset, copy=copy)
-    return make_batch(opened.rows(np.arange(len(opened))), 48, opened.vocabulary)
+    return make_batch(opened.rows(np.arange(len(opened))), task_of(opened.manifest, dataset))
 
 
 def rows_in(batch: Batch) -> list[list[int]]:
     """Ids of each row, masks and padding included; sorted, since epochs have orders."""
-    return sorted(batch.ids_BL.tolist())
+    return sorted(batch.inputs.ids_BL.tolist())
 
 
 def test_a_finished_run_has_nothing_left_to_do(folder, whole):
@@ -313,7 +342,7 @@ def test_several_datasets_are_trained_on_as_one(folder, tmp_path):
 
     assert data.rows == sum(part.rows for part in parts)
     steps = -(-data.rows // data.rows_per_step)
-    assert len(data.batch(steps - 1).ids_BL) == data.rows_per_step
+    assert len(data.batch(steps - 1).inputs.ids_BL) == data.rows_per_step
     result = pretrain([folder / "train", folder / "valid"], tmp_path / "run", settings_of(folder))
     assert result.step == 6
 
@@ -339,7 +368,7 @@ def test_rows_without_pairs_are_trained_on_without_a_pair_loss(folder, tmp_path,
     result = pretrain([out], tmp_path / "run", settings_of(folder), validation=out)
 
     assert "pair_loss" not in result.losses
-    assert set(result.validation) == {"mlm_loss", "mlm_accuracy"}
+    assert set(result.validation) == {"token_loss", "token_accuracy"}
 
 
 @pytest.mark.parametrize(
@@ -370,13 +399,17 @@ def test_too_long_sequences_are_refused(folder, tmp_path):
         prepare([folder / "train"], settings_of(folder, model=str(short)))
 
 
-def test_an_estimate_counts_what_a_run_would_do(folder, whole):
+@pytest.mark.parametrize("objective", ["mlm", "span", "clm", "bart"])
+def test_an_estimate_counts_what_a_run_would_do(uninterrupted, objective):
+    folder, whole = uninterrupted(objective)
     result = estimate(prepare([folder / "train"], settings_of(folder, steps=STEPS)))
     weights = load_file(whole / "checkpoints" / f"step-{STEPS}" / "model.safetensors")
+    tokens_seen = read_metrics(whole)[-1]["tokens"]
 
     assert result.parameters == sum(t.numel() for t in weights.values())
     assert result.steps == STEPS
     assert result.rows_per_step == 8
+    assert result.tokens_per_step == pytest.approx(tokens_seen / STEPS, rel=0.1)
     assert result.epochs == pytest.approx(STEPS * 8 / result.rows)
     assert result.memory_bytes > 16 * result.parameters
     assert 0 < result.seconds_per_step < result.seconds

@@ -89,10 +89,10 @@ def test_a_signal_stops_a_validation_and_the_next_sitting_makes_it(
 def test_a_validation_that_is_no_number_stops_after_the_save(folder, tmp_path, monkeypatch):
     class Spoilt:
         def means(self):
-            return {"mlm_loss": float("nan")}
+            return {"token_loss": float("nan")}
 
     monkeypatch.setattr(pretraining, "score", lambda *_, **__: Spoilt())
-    with pytest.raises(TrainingError, match=r"the validation's mlm_loss is nan at step 6"):
+    with pytest.raises(TrainingError, match=r"the validation's token_loss is nan at step 6"):
         train(folder, tmp_path / "run", validation=folder / "valid")
     assert validations(tmp_path / "run") == []
 

@@ -50,7 +50,7 @@ def test_tensorboard_shows_what_the_metrics_say(tmp_path):
     train(folder, run, resume=True, **changes)
     shown, written = curves_in_tensorboard(run), curves_in_metrics(run)
 
-    assert {"loss", "lr", "grad_norm", "tokens", "validation/mlm_loss"} <= set(written)
+    assert {"loss", "lr", "grad_norm", "tokens", "validation/token_loss"} <= set(written)
     assert shown.keys() == written.keys()
     for name, curve in written.items():
         assert [step for step, _ in shown[name]] == [step for step, _ in curve], name

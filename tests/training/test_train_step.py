@@ -13,11 +13,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lmprep.models.bert import Bert, new_bert
+from lmprep.models.construction import new_model as fresh_model
 from lmprep.models.dropout import DropoutKey
+from lmprep.models.inputs import Boundaries, Inputs
+from lmprep.models.language_model import LanguageModel
 from lmprep.models.settings import ModelSettings
 from lmprep.settings import PretrainSettings
-from lmprep.training.data import Batch
+from lmprep.training.batch import Batch
 from lmprep.training.optimizers import new_optimizer, optimizer_tensors
 from lmprep.training.steps import LOSSES, forward, train_step
 
@@ -30,14 +32,15 @@ SHAPE = ModelSettings(
     heads=2,
     vocabulary_size=30,
     max_length=8,
+    span_boundary=2,
     dropout=0.0,
     attention_dropout=0.0,
 )
 
 
-def new_model(**changes: object) -> Bert:
+def new_model(**changes: object) -> LanguageModel:
     """A model whose biases and norms are not at their usual 0 and 1, so that a decay shows."""
-    model = new_bert(replace(SHAPE, **changes), seed=1)
+    model = fresh_model(replace(SHAPE, **changes), seed=1)
     generator = torch.Generator().manual_seed(2)
     for parameter in model.parameters():
         parameter.data += 0.2 * torch.randn(parameter.shape, generator=generator)
@@ -52,12 +55,22 @@ def batches(count: int) -> list[Batch]:
 
     return [
         Batch(
-            ids_BL=ids(3, 8),
-            types_BL=(torch.arange(8) >= 4).int().expand(3, 8),
-            lengths_B=torch.tensor([8, 5, 7]),
-            masked_M=torch.tensor([1, 6, 10, 17, 22]),
+            inputs=Inputs(
+                ids_BL=ids(3, 8),
+                types_BL=(torch.arange(8) >= 4).int().expand(3, 8),
+                lengths_B=torch.tensor([8, 5, 7]),
+                scored_M=torch.tensor([1, 6, 10, 17, 22]),
+                boundaries=Boundaries(
+                    left_S=torch.tensor([0, 9, 9]),
+                    right_S=torch.tensor([2, 12, 12]),
+                    offset_S=torch.tensor([0, 0, 1]),
+                ),
+                pairs=True,
+            ),
             labels_M=ids(5),
+            kinds_M=torch.zeros(5, dtype=torch.int8),
             pairs_B=torch.tensor([0, 1, 1]),
+            boundary_labels_S=ids(3),
             tokens=20,
         )
         for _ in range(count)
@@ -65,7 +78,7 @@ def batches(count: int) -> list[Batch]:
 
 
 def take_steps(
-    model: Bert, settings: PretrainSettings, keys: list[DropoutKey], dtype: torch.dtype
+    model: LanguageModel, settings: PretrainSettings, keys: list[DropoutKey], dtype: torch.dtype
 ) -> tuple[list[list[float]], dict[str, Tensor]]:
     """Steps at the rate `LR`: the losses of each, and the optimizer's tensors after the last."""
     optimizer = new_optimizer(model, settings)
@@ -79,7 +92,7 @@ def take_steps(
 
 
 def slow_steps(
-    model: Bert, settings: PretrainSettings, count: int
+    model: LanguageModel, settings: PretrainSettings, count: int
 ) -> tuple[list[list[float]], dict[str, Tensor]]:
     """The twin of `take_steps` without dropout."""
     state = {
@@ -89,15 +102,19 @@ def slow_steps(
     }
     losses = []
     for done, batch in enumerate(batches(count), 1):
-        logits, pairs = forward(model, batch, torch.float32)
-        mlm_loss = F.cross_entropy(logits, batch.labels_M)
-        pair_loss = F.cross_entropy(pairs, batch.pairs_B)
-        loss = settings.mlm_weight * mlm_loss + settings.pair_weight * pair_loss
+        outputs = forward(model, batch, torch.float32)
+        parts = [
+            F.cross_entropy(outputs.logits_MV, batch.labels_M),
+            F.cross_entropy(outputs.pair_logits_B2, batch.pairs_B),
+            F.cross_entropy(outputs.boundary_logits_SV, batch.boundary_labels_S),
+        ]
+        weights = settings.token_weight, settings.pair_weight, settings.boundary_weight
+        loss = sum(weight * part for weight, part in zip(weights, parts, strict=True))
         names, parameters = zip(*model.named_parameters(), strict=True)
         gradients = torch.autograd.grad(loss, parameters)
         norm = sum((g.double() ** 2).sum().item() for g in gradients) ** 0.5
         shrink = min(1.0, settings.clip / norm)
-        losses.append([loss.item(), mlm_loss.item(), pair_loss.item(), norm])
+        losses.append([loss.item(), *(part.item() for part in parts), norm])
         for name, parameter, gradient in zip(names, parameters, gradients, strict=True):
             decays = name.endswith("weight") and "norm" not in name
             mean, square = state[f"{name}.exp_avg"], state[f"{name}.exp_avg_sq"]
@@ -117,7 +134,7 @@ def slow_steps(
         {"clip": 1e6},
         {"beta1": 0.5, "beta2": 0.6},
         {"weight_decay": 3.0},
-        {"mlm_weight": 0.25, "pair_weight": 4.0},
+        {"token_weight": 0.25, "pair_weight": 4.0, "boundary_weight": 3.0},
     ],
 )
 def test_steps_equal_those_of_the_slow_twin(change):
@@ -161,7 +178,9 @@ def test_the_key_of_a_step_decides_its_dropout():
 def test_bf16_rounds_the_logits_and_keeps_weights_and_losses_in_float32():
     settings = PretrainSettings(model="bert-tiny", steps=1)
     model = new_model()
-    rough, exact = (forward(model, batches(1)[0], d)[0] for d in (torch.bfloat16, torch.float32))
+    rough, exact = (
+        forward(model, batches(1)[0], d).logits_MV for d in (torch.bfloat16, torch.float32)
+    )
     [losses], state = take_steps(model, settings, [KEY], torch.bfloat16)
 
     assert rough.dtype == torch.float32

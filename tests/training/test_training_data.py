@@ -3,13 +3,10 @@ import pytest
 import torch
 from tiny_runs import LENGTH, make_folders
 
-from lmprep.objective_settings import MlmSettings
-from lmprep.objectives.mlm import restore
-from lmprep.ragged import Ragged
+from lmprep.objectives import stored_objective
 from lmprep.shards.reader import Dataset
-from lmprep.training.data import TrainingData, make_batch, prefetched
+from lmprep.training.data import TrainingData, prefetched
 from lmprep.training.unigram import count_unigrams
-from tests.strategies import BERT
 
 
 @pytest.fixture(scope="module")
@@ -20,38 +17,6 @@ def folder(tmp_path_factory):
 def data_of(folder, names=("train",), rows: int = 5, seed: int = 0) -> TrainingData:
     folders = [folder / name for name in names]
     return TrainingData(folders, batch_tokens=rows * LENGTH + 1, seed=seed, static=False)
-
-
-def test_a_hand_made_batch():
-    columns = {
-        "input_ids": Ragged.from_rows([[2, 7, 4, 3, 9, 3], [2, 4, 3, 8, 3]], np.int32),
-        "masked_positions": Ragged.from_rows([[2, 4], [1]], np.int32),
-        "masked_labels": Ragged.from_rows([[8, 9], [6]], np.int32),
-        "first_segment_length": np.array([4, 3], np.int32),
-        "next_sentence_label": np.array([0, 1], np.int8),
-    }
-    batch = make_batch(columns, 7, BERT)
-
-    assert batch.ids_BL.tolist() == [[2, 7, 4, 3, 9, 3, 0], [2, 4, 3, 8, 3, 0, 0]]
-    assert batch.types_BL.tolist() == [[0, 0, 0, 0, 1, 1, 0], [0, 0, 0, 1, 1, 0, 0]]
-    assert batch.lengths_B.tolist() == [6, 5]
-    assert batch.masked_M.tolist() == [2, 4, 7 + 1]
-    assert batch.labels_M.tolist() == [8, 9, 6]
-    assert batch.pairs_B.tolist() == [0, 1]
-    assert batch.tokens == 11
-
-
-def test_rows_that_fill_the_length_need_no_mask():
-    columns = {
-        "input_ids": Ragged.from_rows([[2, 4, 3], [2, 4, 3]], np.int32),
-        "masked_positions": Ragged.from_rows([[1], [1]], np.int32),
-        "masked_labels": Ragged.from_rows([[8], [9]], np.int32),
-    }
-    batch = make_batch(columns, 3, BERT)
-
-    assert batch.lengths_B is None
-    assert batch.pairs_B is None
-    assert not batch.types_BL.any()
 
 
 @pytest.fixture
@@ -88,7 +53,7 @@ def test_batches_cover_each_epoch_exactly(folder):
 
     assert data.rows_per_step == 5
     assert seen == 5 * data.tokens
-    assert {len(data.batch(step).ids_BL) for step in range(0, steps, 7)} == {5}
+    assert {len(data.batch(step).inputs.ids_BL) for step in range(0, steps, 7)} == {5}
 
 
 def test_a_batch_across_the_end_of_an_epoch_holds_rows_of_both(folder, reads):
@@ -102,7 +67,7 @@ def test_a_batch_across_the_end_of_an_epoch_holds_rows_of_both(folder, reads):
     indices = np.array([index for _, index in reads])
     across = Dataset(folder / "train").rows(indices[-8:])
     assert sorted(indices[: data.rows]) == list(range(data.rows))
-    assert batches[-1].lengths_B.tolist() == across["input_ids"].lengths.tolist()
+    assert batches[-1].inputs.lengths_B.tolist() == across["input_ids"].lengths.tolist()
 
 
 def test_later_epochs_hide_other_tokens_of_the_same_rows(folder):
@@ -111,7 +76,7 @@ def test_later_epochs_hide_other_tokens_of_the_same_rows(folder):
         [data.batch(step) for step in range(epoch * data.rows // 5, (epoch + 1) * data.rows // 5)]
         for epoch in range(2)
     ]
-    masked = [torch.cat([batch.masked_M for batch in batches]) for batches in epochs]
+    masked = [torch.cat([batch.inputs.scored_M for batch in batches]) for batches in epochs]
 
     assert len(masked[0]) == pytest.approx(len(masked[1]), rel=0.1)
     assert masked[0].tolist() != masked[1].tolist()
@@ -139,21 +104,11 @@ def test_an_error_while_making_a_batch_reaches_the_loop():
 
 def test_unigram_counts_are_those_of_all_rows_without_special_tokens(folder):
     dataset = Dataset(folder / "train")
-    ids = restore(dataset.rows(np.arange(len(dataset))), MlmSettings(), dataset.vocabulary).ids
+    objective, settings = stored_objective(dataset.manifest)
+    ids = objective.restore(dataset.rows(np.arange(len(dataset))), settings, dataset.vocabulary).ids
     expected = np.bincount(ids, minlength=dataset.vocabulary.size)
     expected[list({0, 2, 3, 4})] = 0
 
     assert count_unigrams([dataset], seed=0).tolist() == expected.tolist()
     sampled = count_unigrams([dataset], seed=0, sampled_tokens=1000).sum()
     assert 500 < sampled < expected.sum()
-
-
-def test_a_slice_of_rows_takes_its_own_labels():
-    columns = {
-        "input_ids": Ragged.from_rows([[2, 4, 3], [2, 4, 3]], np.int32),
-        "masked_positions": Ragged(np.array([1, 1], np.int32), np.array([0, 1, 2])),
-        # The values of a slice are those of the whole, its offsets begin later.
-        "masked_labels": Ragged(np.array([7, 8, 9], np.int32), np.array([1, 2, 3])),
-    }
-
-    assert make_batch(columns, 3, BERT).labels_M.tolist() == [8, 9]

@@ -13,16 +13,29 @@ from tests.corpora import build_dataset, make_tokenizer, write_corpus
 # More threads than free cores wait for each other: seconds instead of milliseconds a step.
 torch.set_num_threads(1)
 
-MODEL = "layers = 2\nwidth = 32\nheads = 2\nmax_length = 64\n"
 LENGTH = 48
+# BART's decoder has positions, and its targets are longer than its inputs.
+_SHAPE = "layers = 2\nwidth = 32\nheads = 2\nmax_length = 128\n"
+_FAMILIES = {"clm": "gpt2", "t5": "t5", "bart": "roberta", "ul2": "ul2"}
+_BASES = {"clm": "gpt2-tiny", "t5": "t5-tiny", "bart": "bart-tiny", "ul2": "t5v1.1-tiny"}
 
 
-def make_folders(folder: Path) -> Path:
-    """A corpus, its tokenizer, datasets `train` and `valid` of pairs, and a model file."""
+def make_folders(folder: Path, objective: str = "mlm", **changes: object) -> Path:
+    """A corpus, its tokenizer, datasets `train` and `valid` and a model file for an objective.
+
+    The masked ones have sentence pairs, unless changed.
+    """
     corpus = write_corpus(folder / "corpus.txt")
-    tokenizer = make_tokenizer(corpus, folder / "tok")
-    build_dataset(corpus, tokenizer, folder / "train", valid="0.2", length=LENGTH)
-    (folder / "model.toml").write_text(MODEL)
+    tokenizer = make_tokenizer(corpus, folder / "tok", family=_FAMILIES.get(objective, "bert"))
+    build_dataset(
+        corpus,
+        tokenizer,
+        folder / "train",
+        objective=objective,
+        **{"valid": "0.2", "length": LENGTH, **changes},
+    )
+    base = _BASES.get(objective, "bert-tiny")
+    (folder / "model.toml").write_text(f'base = "{base}"\n{_SHAPE}')
     return folder
 
 

@@ -1,0 +1,37 @@
+"""Models from settings: with fresh weights, or without memory for any."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from lmprep.models.decoder import DecoderModel
+from lmprep.models.encoder import EncoderModel
+from lmprep.models.encoder_decoder import EncoderDecoderModel
+from lmprep.models.initialization import initialize
+from lmprep.models.language_model import LanguageModel
+from lmprep.models.settings import ModelSettings
+
+_KINDS: dict[str, type[LanguageModel]] = {
+    "encoder": EncoderModel,
+    "decoder": DecoderModel,
+    "encoder-decoder": EncoderDecoderModel,
+}
+
+
+def new_model(settings: ModelSettings, seed: int) -> LanguageModel:
+    """A freshly initialised model on CPU; the same seed gives the same weights."""
+    model = outline(settings).to_empty(device="cpu")
+    initialize(model, settings, seed)
+    return model
+
+
+def outline(settings: ModelSettings) -> LanguageModel:
+    """The model without memory for its weights: to count them, or to load them."""
+    with torch.device("meta"):
+        return _KINDS[settings.kind](settings)
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Parameters, each tied one once."""
+    return sum(parameter.numel() for parameter in module.parameters())

@@ -1,0 +1,71 @@
+"""Fresh weights, as the code of each family makes them.
+
+Biases are 0 and the gains of norms 1; matrices and embeddings are drawn from a normal distribution
+of mean 0 and of a standard deviation by scheme:
+
+    truncated-normal    0.02, cut off at two deviations (BERT; transformers does not cut off)
+    normal              0.02 (RoBERTa, GPT, BART)
+    scaled-normal       0.02; 0.02 / sqrt(2 * layers) for what adds to the residual stream (GPT-2)
+    t5                  one over the root of what a matrix sums over, for queries also of the
+                        width of a head, since scores are not scaled; embeddings 1 (T5; so is the
+                        separate output matrix, where transformers takes 1)
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from lmprep.models.settings import ModelSettings
+
+_DEVIATION = 0.02
+_CUT = 2  # standard deviations
+_RESIDUAL = ("attention.output.weight", ".contract.weight")
+
+
+def initialize(module: nn.Module, settings: ModelSettings, seed: int) -> None:
+    """Overwrite every parameter, on CPU; the same seed gives the same weights."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in module.named_parameters():
+        if parameter.ndim == 2:
+            _draw(parameter, _deviation(name, settings), settings.initialization, generator)
+            if settings.initialization == "t5" and name.endswith(".qkv.weight"):
+                _shrink_queries(parameter, settings)
+        else:
+            nn.init.constant_(parameter, 1.0 if name.endswith("norm.weight") else 0.0)
+
+
+def _draw(parameter: Tensor, deviation: float, scheme: str, generator: torch.Generator) -> None:
+    if scheme == "truncated-normal":
+        limit = _CUT * deviation
+        nn.init.trunc_normal_(parameter, 0.0, deviation, -limit, limit, generator)
+    else:
+        nn.init.normal_(parameter, 0.0, deviation, generator)
+
+
+def _deviation(name: str, settings: ModelSettings) -> float:
+    if settings.initialization == "t5":
+        return _t5_deviation(name, settings)
+    if settings.initialization == "scaled-normal" and name.endswith(_RESIDUAL):
+        return _DEVIATION / math.sqrt(2 * settings.layers)
+    return _DEVIATION
+
+
+def _t5_deviation(name: str, settings: ModelSettings) -> float:
+    if name.endswith(".tokens.weight"):
+        return 1.0
+    if name.endswith("attention.output.weight"):
+        return 1 / math.sqrt(settings.heads * settings.head_width)
+    if name.endswith(".contract.weight"):
+        return 1 / math.sqrt(settings.feed_forward)
+    if name.endswith(".query.weight"):
+        return 1 / math.sqrt(settings.width * settings.head_width)
+    return 1 / math.sqrt(settings.width)
+
+
+@torch.no_grad()
+def _shrink_queries(qkv: Tensor, settings: ModelSettings) -> None:
+    """Give the queries' rows of a fused matrix their own, smaller deviation."""
+    qkv[: settings.heads * settings.head_width] *= settings.head_width**-0.5

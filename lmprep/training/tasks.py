@@ -1,0 +1,123 @@
+"""What is learnt from a dataset: which kind of model, how a row becomes inputs and labels.
+
+mlm whole-word ngram span    encoder            the original tokens at the masked positions
+clm                          decoder            the next token, at every position but the last
+t5 bart ul2                  encoder-decoder    the targets, one token after another
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lmprep.errors import UsageError
+from lmprep.shards.manifest import Manifest
+from lmprep.shards.reader import vocabulary_from
+from lmprep.vocabulary import Vocabulary
+
+MODEL_KINDS = {
+    "mlm": "encoder",
+    "whole-word": "encoder",
+    "ngram": "encoder",
+    "span": "encoder",
+    "clm": "decoder",
+    "t5": "encoder-decoder",
+    "bart": "encoder-decoder",
+    "ul2": "encoder-decoder",
+}
+"""The objectives that can be trained, and the kind of model each needs."""
+
+# T5's noises whose inputs and targets have the same length: a token that is no noise stands in
+# both at the same place.
+_IN_PLACE = ("bert-style", "mass")
+# Targets that are the whole text, not only what the inputs lack.
+_WHOLE_TEXT = (*_IN_PLACE, "deshuffle")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """How rows become batches.
+
+    Args:
+        objective: a key of `MODEL_KINDS`.
+        noise: a name of `objective_settings.NOISES` for t5, else empty.
+        pairs: one of `settings.PAIRS`.
+        length: positions that input rows are padded to.
+        vocabulary: of the dataset.
+        longest_span: tokens of a span that the boundary objective predicts at most; 0 leaves it
+            out.
+    """
+
+    objective: str
+    noise: str = ""
+    pairs: str = "none"
+    length: int
+    vocabulary: Vocabulary
+    longest_span: int = 0
+
+    @property
+    def model_kind(self) -> str:
+        """The kind of model that can learn this."""
+        return MODEL_KINDS[self.objective]
+
+    @property
+    def boundaries(self) -> bool:
+        """Are tokens of spans predicted from the spans' boundaries, too?"""
+        return self.objective == "span" and self.longest_span > 0
+
+    @property
+    def in_place(self) -> bool:
+        """Do inputs show a token that is no noise at the place where the targets repeat it?"""
+        return self.noise in _IN_PLACE
+
+    @property
+    def whole_text(self) -> bool:
+        """Are the targets of an encoder-decoder the whole text?"""
+        return self.objective == "bart" or self.noise in _WHOLE_TEXT
+
+    @property
+    def start_token(self) -> int:
+        """What a decoder is given before the first target, as transformers has it.
+
+        `</s>` for BART, the padding token for T5 and UL2.
+        """
+        vocabulary = self.vocabulary
+        start = vocabulary.sep if self.objective == "bart" else vocabulary.pad
+        assert start is not None  # the families of these objectives have both
+        return start
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """Names of the losses that the rows give."""
+        names = ["token_loss"]
+        if self.pairs != "none":
+            names.append("pair_loss")
+        if self.boundaries:
+            names.append("boundary_loss")
+        return tuple(names)
+
+
+def task_of(manifest: Manifest, folder: object) -> Task:
+    """The task of a dataset.
+
+    Raises:
+        UsageError: its objective cannot be trained.
+    """
+    check_trainable(manifest["objective"], folder)
+    settings = manifest["settings"]
+    return Task(
+        objective=manifest["objective"],
+        noise=settings["objective_settings"].get("noise", ""),
+        pairs=settings["sequences"]["pairs"],
+        length=int(settings["sequences"]["length"]),
+        vocabulary=vocabulary_from(manifest["vocabulary"]),
+    )
+
+
+def check_trainable(objective: str, path: object = None) -> None:
+    """Raise `UsageError` unless `lmprep pretrain` has models for an objective."""
+    if objective not in MODEL_KINDS:
+        raise UsageError(
+            f"there is no model for the objective {objective}",
+            path=path,
+            fix=f"These can be trained: {', '.join(MODEL_KINDS)}",
+        )

@@ -1,0 +1,158 @@
+"""Every objective that can be trained: batches, learning, and figures that count what they say."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny_runs import LENGTH, make_folders, settings_of, train
+
+from lmprep.evaluation import evaluate
+from lmprep.shards.reader import Dataset
+from lmprep.training.data import TrainingData
+from lmprep.training.metrics import read_metrics
+from lmprep.training.pretraining import Result, prepare
+from lmprep.training.unigram import load_unigrams
+
+CASES: list[tuple[str, dict[str, Any]]] = [
+    ("whole-word", {"pairs": "sop"}),
+    ("ngram", {"pairs": "none", "sequences": "packed"}),
+    ("span", {"pairs": "none"}),
+    ("clm", {}),
+    ("t5", {"noise": "random-spans"}),
+    ("t5", {"noise": "replace-spans"}),
+    ("t5", {"noise": "drop-tokens"}),
+    ("t5", {"noise": "bert-style"}),
+    ("t5", {"noise": "mass"}),
+    ("t5", {"noise": "deshuffle"}),
+    ("t5", {"noise": "prefix-lm"}),
+    ("bart", {"delete_rate": "0.1"}),
+    ("ul2", {}),
+]
+STEPS = 40
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run of `STEPS` steps over `folder/train`, and what it came to on `folder/valid`."""
+
+    objective: str
+    noise: str
+    folder: Path
+    result: Result
+    figures: dict[str, Any]
+
+    @property
+    def valid(self) -> Dataset:
+        return Dataset(self.folder / "valid")
+
+
+@pytest.fixture(
+    scope="module", params=CASES, ids=lambda case: "-".join((case[0], *case[1].values()))
+)
+def trained(request, tmp_path_factory) -> Trained:
+    objective, changes = request.param
+    folder = make_folders(tmp_path_factory.mktemp("every"), objective, **changes)
+    result = train(
+        folder, folder / "run", steps=STEPS, lr=5e-3, log_every=5, validation=folder / "valid"
+    )
+    figures = evaluate(folder / "run", folder / "valid", device="cpu")
+    return Trained(objective, changes.get("noise", ""), folder, result, figures)
+
+
+def test_it_learns(trained):
+    losses = [line["token_loss"] for line in read_metrics(trained.folder / "run") if "loss" in line]
+
+    assert losses[-1] < losses[0] - 0.3
+
+
+def test_only_losses_that_there_are_are_reported(trained):
+    expected = {"loss", "token_loss", "grad_norm"}
+    expected |= {"pair_loss"} if trained.objective == "whole-word" else set()
+    expected |= {"boundary_loss"} if trained.objective == "span" else set()
+
+    assert set(trained.result.losses) == expected
+
+
+def slow_sorts(trained: Trained) -> list[tuple[str, int]]:
+    """The sort and the label of each scored token of the held-out rows, one at a time."""
+    dataset = trained.valid
+    marks = set(dataset.vocabulary.special) - {dataset.vocabulary.unk}
+    sorts = []
+    for row in range(len(dataset)):
+        columns = {k: np.asarray(v[0]).tolist() for k, v in dataset.rows(np.array([row])).items()}
+        if "masked_labels" in columns:
+            sorts += [("corrupted", label) for label in columns["masked_labels"]]
+            continue
+        labels = columns.get("labels", columns["input_ids"][1:])
+        for place, label in enumerate(labels):
+            copied = (
+                trained.noise in ("bert-style", "mass") and columns["input_ids"][place] == label
+            ) or (trained.objective == "bart" and place not in columns["noise_positions"])
+            sort = "marks" if label in marks else "copied" if copied else "corrupted"
+            sorts.append((sort, label))
+    return sorts
+
+
+def test_figures_count_each_sort_of_token_and_the_baseline_the_corrupted_ones(trained):
+    sorts = slow_sorts(trained)
+    counts = Counter(sort for sort, _ in sorts)
+    unigrams = (load_unigrams(trained.folder / "run") + 1).tolist()
+    surprisals = [
+        math.log(sum(unigrams) / unigrams[label]) for sort, label in sorts if sort == "corrupted"
+    ]
+
+    for sort in ("corrupted", "copied", "marks"):
+        assert trained.figures.get(sort, {"tokens": 0})["tokens"] == counts[sort]
+    assert counts["corrupted"] > 100
+    assert (counts["copied"] > 100) == (
+        trained.noise in ("bert-style", "mass") or trained.objective == "bart"
+    )
+    assert trained.figures["unigram"]["tokens"] == counts["corrupted"]
+    assert trained.figures["unigram"]["cross_entropy"] == pytest.approx(np.mean(surprisals))
+
+
+def test_a_validation_is_the_mean_over_the_sorts_that_an_evaluation_parts(trained):
+    sorts = [trained.figures[s] for s in ("corrupted", "copied", "marks") if s in trained.figures]
+    tokens = sum(sort["tokens"] for sort in sorts)
+    loss = sum(sort["tokens"] * sort["cross_entropy"] for sort in sorts) / tokens
+    validation = trained.result.validation
+
+    assert validation["token_loss"] == pytest.approx(loss, abs=1e-4)
+    if len(sorts) > 1:
+        corrupted = trained.figures["corrupted"]
+        assert validation["corrupted_loss"] == pytest.approx(corrupted["cross_entropy"], abs=1e-4)
+        assert validation["corrupted_accuracy"] == pytest.approx(corrupted["accuracy"], abs=1e-9)
+    assert ("copied_loss" in validation) == ("copied" in trained.figures)
+
+
+def test_the_boundary_objective_is_scored_on_every_masked_token_of_spans(trained):
+    boundary = trained.figures.get("boundary")
+
+    assert (boundary is not None) == (trained.objective == "span")
+    if boundary is not None:  # no span touches the end of a row, which has special tokens there
+        assert boundary["tokens"] == trained.figures["corrupted"]["tokens"]
+        assert trained.result.validation["boundary_loss"] == pytest.approx(
+            boundary["cross_entropy"], abs=1e-4
+        )
+
+
+def test_an_epoch_has_the_tokens_that_the_dataset_says(trained):
+    data = TrainingData([trained.folder / "train"], batch_tokens=5 * LENGTH, seed=0, static=False)
+    seen = sum(data.batch(step).tokens for step in range(data.rows))  # 5 epochs
+
+    assert seen == 5 * data.tokens
+
+
+def test_only_what_is_drawn_changes_from_epoch_to_epoch(trained):
+    everything = LENGTH * len(Dataset(trained.folder / "train"))
+    settings = settings_of(trained.folder, batch_tokens=everything)
+    data = prepare([trained.folder / "train"], settings).data
+    first, second = (sorted(data.batch(epoch).inputs.ids_BL.tolist()) for epoch in range(2))
+
+    assert (first == second) == (trained.objective == "clm")
