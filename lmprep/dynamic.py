@@ -44,9 +44,9 @@ class Redrawn:
         self.vocabulary, self.shards = dataset.vocabulary, dataset.shards
         self._dataset = dataset
         objective, self._settings = stored_objective(dataset.manifest)
-        self._corrupt, self._restore = objective.corrupt, objective.restore
-        self._draws = objective.draws
-        if self._draws and self._restore is None:
+        self._corrupt = objective.corrupt
+        self._restore = objective.restore if objective.draws else None
+        if objective.draws and self._restore is None:
             raise ValueError(
                 f"copy {copy} is not stored, and {dataset.manifest['objective']} keeps too little "
                 f"to be drawn anew; {dataset.folder} holds {dataset.copies}. Build more with "
@@ -67,7 +67,7 @@ class Redrawn:
     def rows(self, indices: NDArray[np.int64]) -> Columns:
         """The given rows (int64 [B]) in the given order, corrupted anew if anything is drawn."""
         stored = self._dataset.rows(indices)
-        if not self._draws or self._restore is None:
+        if self._restore is None:
             return stored
         sequences = self._restore(stored, self._settings, self.vocabulary)
         shards, local = self._dataset.locate(indices)

@@ -164,9 +164,7 @@ class T5Settings(Settings):
             as the paper's table does and its code does not.
     """
 
-    noise: str = field(
-        default="random-spans", metadata=about("Which of T5's objectives.", NOISES)
-    )
+    noise: str = field(default="random-spans", metadata=about("Which of T5's objectives.", NOISES))
     noise_density: Fraction | None = field(
         default=None, metadata=about("Share of noise.  [default: 0.15; prefix-lm 0.5]")
     )

@@ -213,7 +213,9 @@ class SequenceSettings(Settings):
         if not 0 <= short <= 1 or short.denominator >= 2**31:
             raise ValueError(f"short_sequence_probability {short} must be a rate from 0 to 1")
         if self.pairs != "none" and self.sequences != "document":
-            raise ValueError(f"sequences {self.sequences} does not go with pairs {self.pairs}")
+            raise ValueError(
+                f"sequences {self.sequences} does not go with pairs {self.pairs}; document does"
+            )
 
 
 PAIRS_SHORT = Fraction(1, 10)

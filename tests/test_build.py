@@ -15,7 +15,8 @@ from lmprep.batches import Tokens
 from lmprep.build import Builder
 from lmprep.build_settings import BuildSettings
 from lmprep.engines import job
-from lmprep.errors import InputError, UsageError
+from lmprep.errors import InputError, LmprepError, UsageError
+from lmprep.shards import schema
 from lmprep.shards.reader import Dataset
 from tests.corpora import build_dataset, make_tokenizer, tree, write_corpus
 from tests.strategies import tokens_of
@@ -250,6 +251,15 @@ def test_three_documents_are_too_few_to_set_some_aside(tokenizer, tmp_path):
     with pytest.raises(InputError, match="3 documents are too few"):
         job.run(plan, workers=1, resume=False, force=False)
     assert not (tmp_path / "out-valid").exists()
+
+
+def test_a_value_that_does_not_fit_its_column_names_the_remedy(
+    corpus, tokenizer, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(schema, "smallest", lambda limit: np.dtype(np.int8))
+
+    with pytest.raises(LmprepError, match=r"1\d\d in column \w+ does not fit .* shorter --length"):
+        build_dataset(corpus, tokenizer, tmp_path / "out", length=200, pairs="none")
 
 
 def test_taking_documents_keeps_their_sentences_and_words():

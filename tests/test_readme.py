@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 import lmprep
+from lmprep.objective_settings import FORMS
 from lmprep.settings import CorpusSettings, VocabSettings, settings_from
+from lmprep.shipped import shipped_recipes
 from lmprep.vocab import make_vocabulary
 
 ROOT = Path(__file__).parents[1]
@@ -72,7 +74,7 @@ def test_the_python_lines_of_the_readme_say_what_they_give(example, monkeypatch)
     assert pair.split("# ")[1].startswith(f"{first}, and {second} where")
 
 
-def test_the_commands_of_the_readme_exist():
+def test_the_readme_names_every_command_objective_and_recipe_and_no_others():
     from lmprep.cli import cli
 
     commands = {
@@ -83,5 +85,10 @@ def test_the_commands_of_the_readme_exist():
     }
 
     assert commands <= set(cli.commands)
+    for objective in FORMS:
+        assert f"\n| `{objective}` | " in README
+    assert f"`{' '.join(sorted(shipped_recipes()))}`" in " ".join(
+        f"`{' '.join(sorted(names.split()))}`" for names in README.split("`")[1::2]
+    )
     for name in cli.commands:
         assert f"\n| `{name}" in README

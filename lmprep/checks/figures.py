@@ -134,7 +134,7 @@ def _count_masked(
     figures.spans.add(
         ragged(columns, "span_lengths").values
         if "span_lengths" in columns
-        else _run_lengths(chosen, ids.offsets)
+        else _run_lengths(chosen)
     )
 
 
@@ -149,12 +149,11 @@ def _sums(rows: Ragged) -> NDArray[np.int64]:
     return running[rows.offsets[1:]] - running[rows.offsets[:-1]]
 
 
-def _run_lengths(places: NDArray[np.int64], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Lengths of the runs of neighbouring places (rising) that do not cross a row's end."""
+def _run_lengths(places: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Lengths of the runs of neighbouring places, rising; special tokens part those of two rows."""
     if not len(places):
         return places
-    rows = np.searchsorted(offsets, places, side="right")
-    begins = np.flatnonzero((np.diff(places) != 1) | (np.diff(rows) != 0)) + 1
+    begins = np.flatnonzero(np.diff(places) != 1) + 1
     bounds = np.concatenate([[0], begins, [len(places)]])
     lengths: NDArray[np.int64] = np.diff(bounds)
     return lengths

@@ -96,8 +96,8 @@ def scatter(
 
 def at_most_as_rare(found: int, mean: float) -> Verdict:
     """Whether so many rare accidents are no more than a Poisson law of this mean allows."""
-    if found == 0:
-        return Verdict(statistic=0.0, p=1.0)
+    if found <= 0:
+        return Verdict(statistic=float(found), p=1.0)
     if mean <= 0:
         return Verdict(statistic=float(found), p=0.0)
     # P(X >= found) is the lower incomplete gamma function P(found, mean).

@@ -7,22 +7,23 @@ all rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from lmprep.batches import Columns
-from lmprep.checks.comparison import Comparison
-from lmprep.checks.copies import copy_laws
-from lmprep.checks.counts import Coverage, ShardCounts
 from lmprep.checks.files import Entry, file_checks, is_readable, shard_faults, stream
-from lmprep.checks.frames import frame_laws
-from lmprep.checks.labels import Balance
+from lmprep.checks.laws.copies import copy_laws
+from lmprep.checks.laws.counts import Coverage, ShardCounts
+from lmprep.checks.laws.frames import frame_laws
+from lmprep.checks.laws.labels import Balance
+from lmprep.checks.laws.subjects import SUBJECTS
 from lmprep.checks.record import Batch, Check, Contract, Observer
-from lmprep.checks.subjects import SUBJECTS
+from lmprep.checks.source.comparison import Comparison
 from lmprep.errors import DatasetError
 from lmprep.keyed_random import key_for, permutation
 from lmprep.objective_settings import FORMS
@@ -47,12 +48,14 @@ def verify(folder: str | Path, source: Sequence[str] = ()) -> list[Check]:
 
     Raises:
         UsageError: there is no such folder, or no such source.
+        DatasetError: its rows are in padded form.
     """
     folder = Path(folder)
     try:
         manifest = read_manifest(folder)
     except DatasetError as error:
         return [_manifest_check(str(error))]
+    refuse_dense(folder, manifest)
     contract = contract_of(folder, manifest)
     comparison = Comparison(contract, source) if source else None
     entries: list[Entry] = manifest["shards"]
@@ -151,7 +154,7 @@ class Rows:
 class Order:
     """In which order a partition's rows stand in its shards, as the manifest promises."""
 
-    def __init__(self, manifest: Manifest) -> None:
+    def __init__(self, manifest: Mapping[str, Any]) -> None:
         self._part, self._settings = manifest["part"], manifest["settings"]
 
     def ranks(self, entry: Entry, start: int, stop: int) -> NDArray[np.int64]:

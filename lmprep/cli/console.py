@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
 _SECONDS_BETWEEN_LINES = 10.0
@@ -76,10 +77,19 @@ def show_json(value: Any) -> None:
 
 def show_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """A result for people; numbers to the right, full width when stdout is not a terminal."""
+    console = stdout_console(width=None if sys.stdout.isatty() else 200)
+    console.print(make_table(title, header, rows))
+
+
+def stdout_console(width: int | None = None) -> Console:
+    """A rich console for results; a reader that has enough (`| head`) is no failure."""
     from rich.console import Console
 
-    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
-    console.print(make_table(title, header, rows))
+    class Output(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # rich itself would exit with 1
+
+    return Output(width=width, highlight=False)
 
 
 def make_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:

@@ -50,7 +50,7 @@ def _default(name: str) -> str:
 )
 @click.option(
     "--model",
-    help="A name such as bert-tiny, bert-mini, bert-small, bert-base, bert-large, or a TOML file.",
+    help="A name such as bert-mini, gpt2-small, t5-tiny or bart-base, or a TOML file.",
 )
 @click.option(
     "--steps", type=int, help="Updates of the weights. One of --steps, --tokens, --time is needed."

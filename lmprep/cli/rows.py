@@ -12,7 +12,7 @@ from dataclasses import asdict
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from lmprep.cli.console import show_json
+from lmprep.cli.console import show_json, stdout_console
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -56,9 +56,7 @@ def show_rows(rows: Sequence[Row], *, as_json: bool) -> None:
     if as_json:
         show_json([row_facts(row) for row in rows])
         return
-    from rich.console import Console
-
-    console = Console(highlight=False)
+    console = stdout_console()
     for row in rows:
         lines = _pair_lines(row) if "weight" in row.facts else _row_lines(row, console.width)
         for line in lines:

@@ -10,7 +10,6 @@ import click
 
 from lmprep.cli.console import show_json, show_table
 
-
 _EXAMPLES = """\b
 Examples:
   lmprep verify shards

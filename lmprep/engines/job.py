@@ -147,17 +147,8 @@ def run(
     )
     if not complete:
         report = _with_warnings(on_receipt)
-        try:
-            _run_first_stage(plan, workers, report)
-        except LmprepError:
-            if not receipts.first_stage(plan.job):
-                output.clear(folders)  # nothing worth keeping: the next try needs no flag
-            raise
-        first = receipts.first_stage(plan.job)
-        receipts.refuse_incomplete(plan.sources, first)
-        in_order = list(first.values())
-        _refuse_few_documents_found(plan, in_order)
-        _finish(plan, in_order, _run_second_stage(plan, in_order, workers, report))
+        first = _run_first_stage(plan, workers, report)
+        _finish(plan, first, _run_second_stage(plan, first, workers, report))
     return BuildResult(
         manifests={part: read_manifest(plan.job.folder(part)) for part in _parts(plan)},
         already_complete=complete,
@@ -183,11 +174,21 @@ def _parts(plan: Plan) -> list[str]:
     return [part for part in PARTS if part == "train" or plan.job.settings.valid]
 
 
-def _run_first_stage(plan: Plan, workers: int, report: Progress) -> None:
-    """Build the partitions that are not built yet."""
+def _run_first_stage(plan: Plan, workers: int, report: Progress) -> list[Receipt]:
+    """Build the partitions that are not built yet; the receipts of all, in order."""
     job = plan.job
     done = {k: r for k, r in receipts.first_stage(job).items() if receipts.is_intact(job, r)}
-    local.run(job, plan.sources, done, workers=workers, on_receipt=report)
+    try:
+        local.run(job, plan.sources, done, workers=workers, on_receipt=report)
+    except LmprepError:
+        if not receipts.first_stage(job):
+            _clear(plan)  # nothing worth keeping: the next try needs no flag
+        raise
+    found = receipts.first_stage(job)
+    receipts.refuse_incomplete(plan.sources, found)
+    in_order = list(found.values())
+    _refuse_few_documents_found(plan, in_order)
+    return in_order
 
 
 def _run_second_stage(

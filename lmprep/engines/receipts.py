@@ -25,12 +25,12 @@ Receipt = dict[str, Any]
 
 def first_stage(job: Job) -> dict[tuple[int, int], Receipt]:
     """The receipts of this plan's partitions, by source and partition, in order."""
-    found = _receipts(job, "[0-9]*.json")
-    return {(r["source"], r["partition"]): r for r in found}
+    found = {(r["source"], r["partition"]): r for r in _receipts(job, "[0-9]*.json")}
+    return dict(sorted(found.items()))
 
 
 def second_stage(job: Job, first_stage: str) -> dict[Place, Receipt]:
-    """The receipts of this plan's second stage, by place, in order.
+    """The receipts of this plan's second stage, by place.
 
     Args:
         first_stage: `digest` of the receipts of the first stage.
@@ -41,7 +41,7 @@ def second_stage(job: Job, first_stage: str) -> dict[Place, Receipt]:
 
 def _receipts(job: Job, pattern: str) -> list[Receipt]:
     receipts = []
-    for path in sorted((job.out / RECEIPTS).glob(pattern)):
+    for path in (job.out / RECEIPTS).glob(pattern):
         try:
             receipt = json.loads(path.read_bytes())
         except ValueError:

@@ -14,7 +14,7 @@ from lmprep.objectives.masking import DRAWS, FIRST, UNCHOSEN, Marks
 def choose_tokens(
     sequences: Sequences, wanted: NDArray[np.int64], keys: Keys, marks: Marks
 ) -> None:
-    """Mark `wanted` (int64 [N]) maskable tokens of each row, or all there are, that have no mark yet.
+    """Mark `wanted` (int64 [N]) maskable tokens of each row that have no mark yet, or all of them.
 
     Each becomes a unit of its own. Whether token t is chosen is drawn by counter 3t.
     """

@@ -4,7 +4,8 @@
 
 Rows whose inputs are of 512 tokens, of synthetic text: ids by Zipf's law, words of one to four
 tokens (1.4 on average), sentences of 25. A figure is tokens of input, before corruption, per second
-of `corrupt` alone, the best of the repeats; the kernels are compiled before.
+of `corrupt` alone, the best of the repeats; the kernels are compiled before. clm, electra and bilm
+keep their rows as they are: theirs is the price of the call.
 
 The peers see the same rows: `transformers.DataCollatorForLanguageModeling` (torch, batches of 32
 rows as Python lists, as `datasets` gives them; padded dense labels are its work too), and span

@@ -1,6 +1,6 @@
 """Datasets written by the real writer, with a fault planted in their columns or papers."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import cache
 
 import numpy as np
@@ -158,10 +158,9 @@ def dataset(
         for copy in range(copies):
             args = (family, seed, size, settings, objective, documents, length)
             columns = copied(columns_of(kind, source, copy, *args))
-            original = OBJECTIVES[objective].restore(columns, settings, vocabulary)
             if plant and source == SOURCES - 1:
                 columns = plant(columns) or columns
-                original = replace(original, offsets=offsets_after(columns, original, objective))
+            lengths = lengths_before(columns, objective, settings, vocabulary)
             entry = write_shard(
                 folder,
                 shard_name(source, 0, copy),
@@ -173,13 +172,13 @@ def dataset(
             shards.append(
                 entry
                 | {
-                    "tokens": int(original.offsets[-1]),
+                    "tokens": int(lengths.sum()),
                     "scored_tokens": OBJECTIVES[objective].scored(columns),
                     "text_bytes": 0,
                     "words": 0,
                 }
             )
-            tokens = text_tokens(columns, original.offsets, objective, family)
+            tokens = text_tokens(columns, lengths, objective, family)
             held[entry["file"]] = 0 if copy else tokens
     content = {
         "objective": objective,
@@ -204,18 +203,24 @@ def dataset(
     return folder
 
 
-def offsets_after(columns, original, objective):
-    """Where rows begin before corruption, when a fault may have changed how many and how long."""
-    if OBJECTIVES[objective].frame != "bare":
-        return columns["input_ids"].offsets
-    if len(columns["input_ids"]) == len(original):
-        return original.offsets
-    raise ValueError("a fault in rows without special tokens must keep their number")
+def lengths_before(columns, objective, settings, vocabulary):
+    """Tokens of each row before corruption, told from what its columns hold."""
+    inputs = columns["input_ids"]
+    if objective not in ("t5", "ul2", "bart"):
+        return inputs.lengths
+    labels = columns["labels"]
+    if objective == "bart":
+        return labels.lengths - 2
+    if objective == "t5" and settings.noise in ("bert-style", "mass", "deshuffle"):
+        return labels.lengths - 1
+    sentinels = [
+        [int(np.isin(row, vocabulary.sentinels).sum()) for row in rows] for rows in (inputs, labels)
+    ]
+    return inputs.lengths + labels.lengths - 2 - (objective == "ul2") - np.sum(sentinels, axis=0)
 
 
-def text_tokens(columns, offsets, objective, family):
+def text_tokens(columns, lengths, objective, family):
     """Tokens of the text in the rows, none counted twice: lengths less what the layout adds."""
-    lengths = np.diff(offsets)
     frame = OBJECTIVES[objective].frame
     if frame == "bare":
         return int(lengths.sum())
@@ -236,3 +241,76 @@ def text_tokens(columns, offsets, objective, family):
 def failed(folder):
     """The names of the checks that failed."""
     return {check.name for check in verify(folder) if not check.passed}
+
+
+def found_in(tmp_path, fault, kind="nsp", **options):
+    """The names of the checks that a fault in the second shard breaks."""
+    return failed(
+        dataset(tmp_path / f"out-{len(list(tmp_path.iterdir()))}", kind, plant=fault, **options)
+    )
+
+
+def row_lists(columns, row):
+    """The lists of one row, as Python lists."""
+    return {n: c[row].tolist() for n, c in columns.items() if isinstance(c, Ragged)}
+
+
+def put_row(columns, row, **lists):
+    """Replace lists of one row."""
+    for name, values in lists.items():
+        column = columns[name]
+        rows = [list(r) for r in column]
+        rows[row] = values
+        columns[name] = Ragged.from_rows(rows, column.values.dtype)
+
+
+def original_of(lists):
+    """The ids of a masked row before corruption."""
+    ids = list(lists["input_ids"])
+    for position, label in zip(lists["masked_positions"], lists["masked_labels"], strict=True):
+        ids[position] = label
+    return ids
+
+
+def predict(lists, positions, token=None):
+    """A masked row that predicts these positions more; they become `token`, by default masks."""
+    original = original_of(lists)
+    ids = list(lists["input_ids"])
+    for position in positions:
+        ids[position] = MASK if token is None else token
+    chosen = sorted({*lists["masked_positions"], *positions})
+    return {
+        **lists,
+        "input_ids": ids,
+        "masked_positions": chosen,
+        "masked_labels": [original[position] for position in chosen],
+    }
+
+
+def reveal(lists, positions):
+    """A masked row that predicts these positions no more."""
+    original = original_of(lists)
+    ids = list(lists["input_ids"])
+    for position in positions:
+        ids[position] = original[position]
+    chosen = [p for p in lists["masked_positions"] if p not in set(positions)]
+    return {
+        **lists,
+        "input_ids": ids,
+        "masked_positions": chosen,
+        "masked_labels": [original[position] for position in chosen],
+    }
+
+
+def words_in(lists):
+    """The words of a row: lists of positions, special tokens left out."""
+    words = []
+    for position, (token, start) in enumerate(
+        zip(original_of(lists), lists["word_start"], strict=True)
+    ):
+        if token in (CLS, SEP):
+            continue
+        if start or not words:
+            words.append([])
+        words[-1].append(position)
+    return words

@@ -137,7 +137,7 @@ def test_a_recipe_runs_the_whole_road_and_skips_it_the_second_time(lmprep, corpu
     assert "by frequency alone" in first.stdout
     assert second.stderr.count("already complete") == 4
     figures = json.loads(second.stdout)
-    assert figures["mlm"]["cross_entropy"] > 0
+    assert figures["corrupted"]["cross_entropy"] > 0
     assert 0 <= figures["pairs"]["accuracy"] <= 1
     assert (tmp_path / "runs" / "r" / "run" / "metrics.jsonl").exists()
     assert other.returncode == 2

@@ -92,20 +92,23 @@ def test_a_name_that_is_neither_gets_the_nearest(run, command):
     assert "albert, bart, bert" in far.err
 
 
-def test_bert_runs_by_name_on_another_corpus(run):
+@pytest.mark.parametrize(
+    ("name", "size", "copies", "pairs"), [("bert", 120, 2, "nsp"), ("t5", 170, 1, "none")]
+)
+def test_a_recipe_runs_by_name_on_another_corpus(run, name, size, copies, pairs):
     write_corpus(Path("c.txt"))
     changes = (
-        "vocab.size=120", "build.length=32", "build.copies=2", "build.valid=20%",
-        "pretrain.model=bert-tiny", "pretrain.steps=3", "pretrain.batch_tokens=128",
+        f"vocab.size={size}", "build.length=32", f"build.copies={copies}", "build.valid=20%",
+        f"pretrain.model={name}-tiny", "pretrain.steps=3", "pretrain.batch_tokens=128",
     )  # fmt: skip
     flags = [word for change in changes for word in ("--set", change)]
-    ended = run("run", "bert", "--corpus", "c.txt", "-o", "out", "--json", "--workers", 1, *flags)
+    ended = run("run", name, "--corpus", "c.txt", "-o", "out", "--json", "--workers", 1, *flags)
 
     assert ended.code == 0, ended.err
     assert json.loads(ended.out)["step"] == 3
     manifest = json.loads(Path("out/train/manifest.json").read_text())
-    assert manifest["settings"]["sequences"]["pairs"] == "nsp"
-    assert manifest["settings"]["copies"] == 2
+    assert manifest["settings"]["sequences"]["pairs"] == pairs
+    assert manifest["settings"]["copies"] == copies
 
 
 @pytest.mark.parametrize("name", UNTRAINED)

@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 
 import lmprep
+from lmprep.checks.inspect import Row, Token
+from lmprep.cli.rows import show_rows
 from lmprep.objective_settings import FORMS
 from tests.corpora import build_dataset, make_tokenizer, write_corpus
 
@@ -26,11 +28,11 @@ FAMILY = {"t5": "t5", "ul2": "ul2", "bart": "roberta", "clm": "gpt2"}
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("rows")
-    corpus = write_corpus(folder / "corpus.txt", documents=12)
+    corpus = write_corpus(folder / "corpus.txt", documents=24)
     for family in ("bert", "roberta", "gpt2", "t5", "ul2"):
         make_tokenizer(corpus, folder / family, family=family)
     for pairs in ("nsp", "none"):
-        build_dataset(corpus, folder / "bert", folder / pairs, pairs=pairs)
+        build_dataset(corpus, folder / "bert", folder / pairs, pairs=pairs, partition_bytes=1000)
     return folder
 
 
@@ -114,27 +116,28 @@ def test_what_was_dropped_is_said(run, folder):
     assert "Dropped: 1 sop_one_sentence_chunk_sentences" in ended.err
 
 
-def marked(out: str) -> list[tuple[str, str, str]]:
+def marked(block: str) -> list[tuple[str, str, str]]:
     """(margin, token, what stands below it) from the lines of one row without colour."""
     found: list[tuple[str, str, str]] = []
-    lines = out.split("\n\n")[0].splitlines()[1:]
+    lines = block.splitlines()[1:]
     for upper, lower in zip(lines, [*lines[1:], ""], strict=True):
         if upper.startswith("was"):
             continue
-        below = lower if lower.startswith("was") else ""
+        below = lower[5:] if lower.startswith("was") else ""
         for token in re.finditer(r"\S+", upper[5:]):
-            under = below[5:][token.start() :].split(" ")[0] if below else ""
-            found.append((upper[:5].strip(), token[0], under))
+            found.append((upper[:5].strip(), token[0], below[token.start() :].split(" ")[0]))
     return found
 
 
 def test_marks_say_the_roles_and_targets_stand_below(run, folder, monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
-    for number in range(8):
-        where = ("--where", f"document={number}", "--rows", 1)
-        (row,) = json.loads(run("inspect", folder / "nsp", *where, "--json").out)
-        shown = run("inspect", folder / "nsp", *where).out
-        marks = {"random": "~{}~", "kept": "={}="}
+    marks = {"random": "~{}~", "kept": "={}="}
+    rows = json.loads(run("inspect", folder / "nsp", "--rows", 9, "--json").out)
+    shown = run("inspect", folder / "nsp", "--rows", 9).out
+
+    assert len(rows) == 9
+    assert "\x1b" not in shown
+    for row, block in zip(rows, shown.split("\n\n"), strict=False):
         expected = [
             (
                 "AB"[token.get("segment", 0)],
@@ -143,12 +146,31 @@ def test_marks_say_the_roles_and_targets_stand_below(run, folder, monkeypatch):
             )
             for token in row["tokens"]
         ]
+        assert marked(block) == expected
+        assert max(map(len, block.splitlines()[1:])) <= 60
+        assert f"; document {row['document'] & 0xFFFF}" in block
+        assert f"next_sentence_label {row['next_sentence_label']}: " in block
 
-        assert marked(shown) == expected
-        assert max(map(len, shown.split("\n\n")[0].splitlines()[1:])) <= 60
-        assert "\x1b" not in shown
-        assert f"document {number}, sentence" in shown
-        assert f"next_sentence_label {row['next_sentence_label']}: " in shown
+
+def test_a_target_longer_than_its_token_moves_the_next_one(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "30")
+    tokens = [
+        Token(id=4, text="a", role="random", target="bookshelf"),
+        Token(id=5, text="日本", begins=True),
+        Token(id=6, text="b", role="kept", target="b"),
+        Token(id=7, text="behind", segment=1),
+    ]
+    show_rows([Row(number=3, objective="mlm", inputs=tuple(tokens))], as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+
+    # A character of two columns takes two.
+    assert lines[:5] == [
+        "row 3: 4 tokens, 2 to predict; ",
+        "A    ~a~       ¶日本 =b=",
+        "was  bookshelf       b",
+        "B    behind",
+        "",
+    ]
 
 
 def test_a_legend_names_the_marks_that_occur(run, folder):
@@ -206,6 +228,20 @@ def test_a_terminal_gets_colours_and_lines_of_its_width(folder, monkeypatch):
     assert 50 < max(map(len, tokens)) <= 70
 
 
+@pytest.mark.parametrize("command", ["inspect --rows 999", "stats", "inspect --rows 999 --json"])
+def test_a_reader_that_has_enough_is_no_failure(folder, command):
+    program = f"{sys.executable} -m lmprep {command} {folder / 'nsp'}"
+    done = subprocess.run(
+        ["bash", "-c", f"{program} | head -c 1; echo ${{PIPESTATUS[0]}}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout[1:] == "0\n"
+    assert "Traceback" not in done.stderr
+
+
 def test_inspect_finds_rows_by_what_their_columns_hold(run, folder):
     dataset = lmprep.load(folder / "nsp")
     columns = dataset.rows(np.arange(len(dataset)))
@@ -219,6 +255,7 @@ def test_inspect_finds_rows_by_what_their_columns_hold(run, folder):
         ).out
     )  # fmt: skip
 
+    assert len(dataset.shards) > 2
     assert [row["row"] for row in found] == wanted.tolist()
     assert len(wanted) > 1
 

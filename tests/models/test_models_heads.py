@@ -22,18 +22,24 @@ from tests.models.tiny_models import (
 )
 
 
-def football(hidden_BLD: torch.Tensor) -> torch.Tensor:
+def football(hidden_BLD: torch.Tensor, moved_place: int | None = None) -> torch.Tensor:
     """SpanBERT's figure: x5 to x8 of x1 to x12 are masked ("an American football game"), and
-    "football" = x7 is predicted from x4, x9 and p3."""
+    "football" = x7 is predicted from x4, x9 and p3.
+
+    Args:
+        moved_place: p whose vector is another one, from 1.
+    """
     head = lively(tiny("bert", span_boundary=10)).span_boundary_head
     boundaries = Boundaries(
         left_S=torch.tensor([3]), right_S=torch.tensor([8]), offset_S=torch.tensor([2])
     )
     with torch.no_grad():
+        if moved_place is not None:
+            head.places.weight[moved_place - 1] += 1 + torch.arange(200)
         return head(hidden_BLD, boundaries, torch.eye(VOCABULARY, 32, dtype=torch.float64))
 
 
-def test_a_token_in_a_span_is_predicted_from_its_boundaries_alone():
+def test_a_token_in_a_span_is_predicted_from_its_boundaries_and_its_place_alone():
     hidden = torch.randn(1, 12, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     logits = football(hidden)
 
@@ -44,6 +50,8 @@ def test_a_token_in_a_span_is_predicted_from_its_boundaries_alone():
     swapped = hidden.clone()
     swapped[0, [3, 8]] = hidden[0, [8, 3]]
     assert not torch.allclose(football(swapped), logits)  # left and right are told apart
+    for p in range(1, 11):
+        assert torch.equal(football(hidden, moved_place=p), logits) == (p != 3)
 
 
 def test_the_span_boundary_head_is_the_papers():
@@ -56,13 +64,14 @@ def test_the_span_boundary_head_is_the_papers():
             left_S=torch.tensor([0, 6]), right_S=torch.tensor([3, 9]), offset_S=torch.tensor([1, 0])
         )
         logits = head(hidden, boundaries, embeddings)
-        # h = norm(gelu(W1 [x_left; x_right; p])), y = norm(gelu(W2 h)), equations 3 to 5.
-        x = torch.cat((hidden[1, 0], hidden[1, 3], head.places.weight[0]))
-        h = head.first_norm(F.gelu(head.first.weight @ x + head.first.bias))
-        y = head.second_norm(F.gelu(head.second.weight @ h + head.second.bias))
+        for row, offset in ((0, 1), (1, 0)):
+            # h = norm(gelu(W1 [x_left; x_right; p])), y = norm(gelu(W2 h)): section 3.2.
+            x = torch.cat((hidden[row, 0], hidden[row, 3], head.places.weight[offset]))
+            h = head.first_norm(F.gelu(head.first.weight @ x + head.first.bias))
+            y = head.second_norm(F.gelu(head.second.weight @ h + head.second.bias))
+            torch.testing.assert_close(logits[row], embeddings @ y + head.bias)
 
     assert head.places.weight.shape == (4, 200)
-    torch.testing.assert_close(logits[1], embeddings @ y + head.bias)
 
 
 def test_a_model_has_the_span_boundary_head_only_when_asked():

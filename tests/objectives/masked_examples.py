@@ -53,6 +53,19 @@ def of_words(rows, vocabulary=BERT):
     return replace(sequences_of(ids, vocabulary), word_start=np.array(starts, np.bool_))
 
 
+def repeated(row, rows, vocabulary=BERT):
+    """So many times the same row of words."""
+    one = of_words([row], vocabulary)
+    tiled = {name: np.tile(getattr(one, name), rows) for name in ("ids", "word_start", "maskable")}
+    return replace(
+        one,
+        **tiled,
+        offsets=np.arange(rows + 1) * len(one.ids),
+        document=np.arange(rows),
+        first_sentence=np.zeros(rows, np.int32),
+    )
+
+
 def words_in(sequences):
     """Each row's words as (first, end) positions, with the number of the run they stand in."""
     found = []

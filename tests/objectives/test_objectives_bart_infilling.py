@@ -108,6 +108,19 @@ def test_every_arrangement_of_a_span_is_equally_likely():
     assert chi_square_fits([found[w] for w in range(4)], [rows * p for p in (0.3, 0.2, 0.2, 0.3)])
 
 
+def test_two_spans_stand_in_any_two_places():
+    # Two of six words: of a mean of 0.1 nearly all spans have one word. Hidden words that do not
+    # touch are two such spans; each of these pairs is equally likely.
+    rows = 60_000
+    sources = infilled(rows, 6, rate=Fraction(1, 3), mean=Fraction(1, 10))
+    pairs = np.nonzero(hidden_words(sources, rows, 6))[1].reshape(rows, 2)
+    apart = [tuple(pair) for pair in pairs.tolist() if pair[1] - pair[0] > 1]
+    found = Counter(apart)
+
+    assert len(found) == 10
+    assert chi_square_fits(list(found.values()), [len(apart) / 10] * 10)
+
+
 def test_spans_without_a_word_stand_anywhere_between_words_and_masks():
     # Three words of five tokens, word h hidden; of the rows with one mask for nothing: it takes
     # each of the four places as often, the three others follow in order.

@@ -14,6 +14,7 @@ from masked_examples import (
     flat_positions,
     lists,
     of_words,
+    repeated,
     settings_for,
     wanted,
     worded,
@@ -51,7 +52,7 @@ def test_an_ngram_of_whole_words_in_one_segment_and_k_tokens_beside_it(sequences
 
 def test_every_n_and_every_place_of_it_is_equally_likely():
     rows = 40_000
-    columns = corrupted("infoword", of_words([SINGLES] * rows))
+    columns = corrupted("infoword", repeated(SINGLES, rows))
     starts, lengths = columns["span_starts"].values, columns["span_lengths"].values
 
     for n in range(1, 6):
@@ -76,7 +77,7 @@ def test_every_n_and_every_place_of_it_is_equally_likely():
     ],
 )
 def test_short_rows_have_short_ngrams(row, longest):
-    columns = corrupted("infoword", of_words([row] * 300))
+    columns = corrupted("infoword", repeated(row, 300))
     ngrams = [sum(lengths) for lengths in lists(columns, "span_lengths")]
 
     assert max(ngrams) == longest
@@ -85,7 +86,7 @@ def test_short_rows_have_short_ngrams(row, longest):
 
 def test_the_rest_is_masked_as_in_berts_law():
     rows = 20_000
-    columns = corrupted("infoword", of_words([SINGLES] * rows, LARGE), vocabulary=LARGE)
+    columns = corrupted("infoword", repeated(SINGLES, rows, LARGE), vocabulary=LARGE)
     flat = flat_positions(columns)
     hidden = np.zeros(rows * 22, np.bool_)
     starts, lengths = columns["span_starts"].values, columns["span_lengths"].values

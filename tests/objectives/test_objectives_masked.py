@@ -18,6 +18,7 @@ from masked_examples import (
     flat_positions,
     lists,
     of_words,
+    repeated,
     settings_for,
     wanted,
     worded,
@@ -94,7 +95,7 @@ def test_rows_that_a_reader_gives_back_are_restored(name):
 @pytest.mark.parametrize("name", MASKED)
 def test_another_key_chooses_other_tokens(name):
     row = [2, *([i] for i in range(10, 46)), 3]
-    sequences = of_words([row] * 200)
+    sequences = repeated(row, 200)
     a, b = (corrupted(name, sequences, seed=seed) for seed in (1, 2))
     pairs = zip(lists(a, "masked_positions"), lists(b, "masked_positions"), strict=True)
 
@@ -153,7 +154,7 @@ def test_k_is_a_ceiling_reached_as_far_as_words_go(name, data, seed):
 def test_of_several_shortest_words_each_is_taken_as_often(name):
     # k is 1 and no word fits; two have two tokens, one has three.
     row = [2, [10, 11], [12, 13, 14], [15, 16], 3]
-    columns = corrupted(name, of_words([row] * 4000))
+    columns = corrupted(name, repeated(row, 4000))
     firsts = np.array([positions[0] for positions in lists(columns, "masked_positions")])
 
     assert set(columns["masked_positions"].lengths) == {2}
@@ -164,7 +165,7 @@ def test_of_several_shortest_words_each_is_taken_as_often(name):
 @pytest.mark.parametrize("name", WORDED)
 def test_a_word_never_continues_behind_a_special_token(name):
     # 12 is no word start, as after a cut; it stands behind a separator all the same.
-    sequences = of_words([[2, [10, 11], 3, [12], [13], 3]] * 500)
+    sequences = repeated([2, [10, 11], 3, [12], [13], 3], 500)
     sequences.word_start[4::7] = False
     columns = corrupted(name, sequences, FORMS[name].settings(mask_rate=Fraction("1/7")))
 
@@ -177,7 +178,7 @@ def test_every_token_of_a_unit_has_the_same_treatment_80_10_10(name):
     # Words of two tokens, so far apart that no n-gram or span joins two.
     words = [[100 + 2 * i, 101 + 2 * i] for i in range(40)]
     row = [2, *(piece for word in words for piece in (word, 3))]
-    sequences = of_words([row] * 4000, LARGE)
+    sequences = repeated(row, 4000, LARGE)
     columns = corrupted(name, sequences, vocabulary=LARGE)
     places = flat_positions(columns).reshape(-1, 2)
     found, labels = columns["input_ids"].values[places], sequences.ids[places]
@@ -201,7 +202,7 @@ def test_random_tokens_are_uniform_over_the_vocabulary_without_special_tokens(na
     settings = FORMS[name].settings(
         mask_share=Fraction("0"), random_share=Fraction("1"), mask_rate=Fraction("1/2")
     )
-    columns = corrupted(name, of_words([row] * 4000), settings)
+    columns = corrupted(name, repeated(row, 4000), settings)
     found = columns["input_ids"].values[flat_positions(columns)]
     found = found[found != BERT.mask]  # InfoWord's n-grams
     counts = np.bincount(found, minlength=BERT.size)
@@ -214,7 +215,7 @@ def test_random_tokens_are_uniform_over_the_vocabulary_without_special_tokens(na
 @pytest.mark.parametrize("name", ["mlm", "whole-word"])
 def test_each_place_is_chosen_as_often(name):
     words = [[10 + 2 * i, 11 + 2 * i] if name == "whole-word" else [10 + i] for i in range(12)]
-    sequences = of_words([[2, *words[:5], 3, *words[5:], 3]] * 20_000)
+    sequences = repeated([2, *words[:5], 3, *words[5:], 3], 20_000)
     columns = corrupted(name, sequences)
     counts = np.bincount(
         np.concatenate(lists(columns, "masked_positions")).astype(int), minlength=27
@@ -229,7 +230,7 @@ def test_each_place_is_chosen_as_often(name):
 def test_runs_of_one_word_start_at_each_word_as_often_whatever_its_length(name, law):
     # k is 3: the row is used up by one long word, if that is the first to be drawn.
     words = [[10, 11, 12], [13], [14, 15, 16], [17], [18, 19, 20], [21], [22, 23, 24], [25]]
-    sequences = of_words([[2, *words, 3]] * 20_000)
+    sequences = repeated([2, *words, 3], 20_000)
     columns = corrupted(name, sequences, FORMS[name].settings(mask_rate=Fraction("1/6"), **law))
     first = [row[0] for row in lists(columns, "masked_positions") if row[2] - row[0] == 2]
     long = np.array([t for t in first if t in (1, 5, 9, 13)])

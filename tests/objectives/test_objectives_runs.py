@@ -15,6 +15,7 @@ from masked_examples import (
     flat_positions,
     lists,
     of_words,
+    repeated,
     settings_for,
     worded,
     words_in,
@@ -28,7 +29,7 @@ from tests.strategies import BERT, seeds
 def test_a_span_has_one_treatment():
     # Two spans of two words: the first masked, the second two random words.
     row = [2, *([i] for i in range(10, 30)), 3]
-    sequences = of_words([row] * 20_000)
+    sequences = repeated(row, 20_000)
     columns = corrupted("span", sequences, SpanSettings(mask_rate=Fraction(4, 22), span_max=2))
     two = [
         (starts, ids[starts[0] : starts[0] + 2], ids[starts[1] : starts[1] + 2])
@@ -122,7 +123,7 @@ def test_runs_of_words_have_the_lengths_of_their_law(name, settings, weights, k)
     # 5000 words of one token: runs stand apart but in about one row of k * k * 2 / 5000.
     rows, words = 2000, 5000
     row = [2, *([5 + i % 900] for i in range(words)), 3]
-    sequences = of_words([row] * rows, LARGE)
+    sequences = repeated(row, rows, LARGE)
     columns = corrupted(name, sequences, settings(mask_rate=Fraction(k, words + 2)), LARGE)
     runs = np.array([len(merged(p)) for p in lists(columns, "masked_positions")])
     found = np.bincount(runs, minlength=k + 1)[1:] / rows
@@ -142,9 +143,7 @@ def test_runs_of_words_have_the_lengths_of_their_law(name, settings, weights, k)
 )
 def test_runs_never_cross_a_special_token(name, settings):
     # Four words, each between special tokens: every two of them are chosen as often.
-    columns = corrupted(
-        name, of_words([[2, [10], 3, [11], 3, [12], 3, [13], 3]] * 12_000), settings
-    )
+    columns = corrupted(name, repeated([2, [10], 3, [11], 3, [12], 3, [13], 3], 12_000), settings)
     pairs, counts = np.unique(
         columns["masked_labels"].values.reshape(-1, 2), axis=0, return_counts=True
     )
@@ -196,7 +195,7 @@ def outcomes(words, k, weights, *, through_chosen):
     ("name", "settings", "weights"),
     [
         ("whole-word", {}, [1]),
-        ("ngram", {"ngram_max": 3}, [6, 3, 2]),
+        ("ngram", {"ngram_max": 6}, [60, 30, 20, 15, 12, 10]),
         ("span", {"span_p": Fraction(1, 4), "span_max": 4}, [64, 48, 36, 27]),
     ],
 )
@@ -211,19 +210,22 @@ def outcomes(words, k, weights, *, through_chosen):
 def test_each_set_of_words_is_chosen_as_often_as_all_draws_together_say(
     name, settings, weights, row, k
 ):
-    rows = 40_000
-    sequences = of_words([row] * rows)
+    rows = 400_000
+    sequences = repeated(row, rows)
     rate = Fraction(k, int(sequences.offsets[1]))
     columns = corrupted(name, sequences, FORMS[name].settings(mask_rate=rate, **settings))
-    words = words_in(sequences)[0]
+    positions = columns["masked_positions"]
+    number = np.repeat(np.arange(rows), positions.lengths)
+    sets = np.bincount(number, 1 << positions.values, rows).astype(np.int64)  # as bits
+    found = dict(zip(*(part.tolist() for part in np.unique(sets, return_counts=True)), strict=True))
+    words = words_in(of_words([row]))[0]
     expected = outcomes(words, k, weights, through_chosen=name == "span")
-    found = Counter(tuple(row) for row in lists(columns, "masked_positions"))
 
     assert sum(expected.values()) == pytest.approx(1)
     assert len(found) == len(expected)
     for chosen, share in expected.items():
-        positions = tuple(t for w in sorted(chosen) for t in range(*words[w][:2]))
-        assert abs(found[positions] / rows - share) < 5 * np.sqrt(share * (1 - share) / rows)
+        bits = sum(1 << t for w in chosen for t in range(*words[w][:2]))
+        assert abs(found[bits] / rows - share) < 5 * np.sqrt(share * (1 - share) / rows)
 
 
 def test_merged_spans_of_real_text_have_3_6_to_4_words():

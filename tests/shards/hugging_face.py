@@ -11,7 +11,10 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 Row = dict[str, Any]
+# Weights so large that what a token attends to matters at once.
+_LARGE = 0.5
 _BERT = {
+    "initializer_range": _LARGE,
     "hidden_size": 16,
     "num_hidden_layers": 1,
     "num_attention_heads": 2,
@@ -107,6 +110,7 @@ CASES = {
     "GPT2LMHeadModel": Case(
         config="GPT2Config",
         small={"n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": 64}
+        | {"initializer_range": _LARGE}
         | dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), 0.0),
         family="gpt2",
         build={"objective": "clm", "sequences": "document"},
@@ -122,7 +126,7 @@ CASES = {
     ),
     "BartForConditionalGeneration": Case(
         config="BartConfig",
-        small={"d_model": 16, "max_position_embeddings": 64, **_BART}
+        small={"d_model": 16, "max_position_embeddings": 64, "init_std": _LARGE, **_BART}
         | {"dropout": 0.0, "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
         | {"decoder_start_token_id": 2, "forced_eos_token_id": None},
         family="roberta",

@@ -11,7 +11,7 @@ from lmprep.ragged import Ragged
 from lmprep.shards.collate import Collator
 from lmprep.shards.reader import Dataset
 from tests.corpora import build_dataset, make_tokenizer, write_corpus
-from tests.strategies import BERT
+from tests.strategies import BERT, ROBERTA
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +47,21 @@ def test_a_hand_made_batch():
         "sentence_order_label": [0, 1],
     }
     assert {tensor.dtype for tensor in batch.values()} == {torch.int64}
+
+
+def test_pairs_of_a_family_without_token_types_have_none():
+    class Pairs:
+        vocabulary = ROBERTA
+        manifest = {"objective": "mlm"}  # noqa: RUF012
+
+    columns = {
+        "input_ids": Ragged.from_rows([[2, 7, 3, 3, 9, 3]], np.int32),
+        "masked_positions": Ragged.from_rows([[1]], np.int32),
+        "masked_labels": Ragged.from_rows([[8]], np.int32),
+        "first_segment_length": np.array([3], np.int32),
+    }
+
+    assert "token_type_ids" not in Collator(Pairs())(columns)
 
 
 @pytest.mark.parametrize("pairs", ["nsp", "sop", "none"])

@@ -122,6 +122,24 @@ def test_dense_targets_are_as_wide_as_the_longest_that_the_settings_allow(made, 
     assert {len(row) for row in dense["labels"]} == {width}
 
 
+def test_dense_targets_of_no_fixed_number_are_equally_wide_in_every_shard(made, tmp_path):
+    import datasets
+
+    folder = made("T5ForConditionalGeneration").parent
+    settings = {"objective": "t5", "noise": "replace-spans", "noise_density": "0.4"}
+    settings["partition_bytes"] = 1000
+    corpus, tokenizer = folder / "corpus.txt", folder / "t5"
+    out = build_dataset(corpus, tokenizer, tmp_path / "dense", dense=True, **settings)
+    compact = Dataset(build_dataset(corpus, tokenizer, tmp_path / "compact", **settings))
+    longest = {
+        max(map(len, compact.shard(i).rows(np.arange(shard["rows"]))["labels"]))
+        for i, shard in enumerate(compact.shards)
+    }
+    # Of 47 raw tokens 19 are noise, each behind a sentinel of its own at most, and an end token.
+    assert {len(row) for row in datasets.load_from_disk(str(out))["labels"]} == {39}
+    assert max(longest) < 39
+
+
 def test_bart_labels_open_with_the_token_that_opens_a_text(made):
     dataset = Dataset(made("BartForConditionalGeneration"))
     batch = Collator(dataset)(dataset.rows(np.arange(ROWS)))
@@ -141,7 +159,14 @@ def test_gpt2_is_padded_with_the_separator_under_the_attention_mask(made):
     assert torch.equal(batch["labels"][~padding], batch["input_ids"][~padding])
 
 
-def test_roberta_has_no_token_types(made):
-    dataset = Dataset(made("RobertaForMaskedLM"))
-
-    assert "token_type_ids" not in Collator(dataset)(dataset.rows(np.arange(2)))
+def test_electra_labels_every_token_and_leaves_padding_to_the_attention_mask(made):
+    dataset = Dataset(made("ElectraForPreTraining"))
+    rows = dataset.rows(np.arange(ROWS))
+    batch = Collator(dataset)(rows)
+    for i, original in enumerate(rows["input_ids"]):
+        n = len(original)
+        changed = batch["input_ids"][i, :n].numpy() != original
+        assert batch["labels"][i, :n].tolist() == changed.tolist()
+        assert batch["labels"][i, n:].sum() == 0
+        assert batch["attention_mask"][i].sum() == n
+    assert 0.1 < batch["labels"].sum() / batch["attention_mask"].sum() < 0.16

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from tiny_runs import LENGTH, make_folders, settings_of, train
 
 from lmprep.evaluation import evaluate
+from lmprep.evaluation.held_out import load_model
 from lmprep.shards.reader import Dataset
+from lmprep.training.batch import make_batch
 from lmprep.training.data import TrainingData
 from lmprep.training.metrics import read_metrics
 from lmprep.training.pretraining import Result, prepare
+from lmprep.training.steps import forward
+from lmprep.training.tasks import task_of
 from lmprep.training.unigram import load_unigrams
 
 CASES: list[tuple[str, dict[str, Any]]] = [
@@ -115,6 +120,32 @@ def test_figures_count_each_sort_of_token_and_the_baseline_the_corrupted_ones(tr
     )
     assert trained.figures["unigram"]["tokens"] == counts["corrupted"]
     assert trained.figures["unigram"]["cross_entropy"] == pytest.approx(np.mean(surprisals))
+
+
+def test_figures_are_the_means_over_each_sort(trained):
+    model, _ = load_model(trained.folder / "run")
+    dataset, sorts = trained.valid, slow_sorts(trained)
+    task = replace(
+        task_of(dataset.manifest, dataset.folder), longest_span=model.settings.span_boundary
+    )
+    batch = make_batch(dataset.rows(np.arange(len(dataset))), task)
+    with torch.no_grad():
+        outputs = forward(model, batch, torch.float32)
+    judged = {"boundary": (outputs.boundary_logits_SV, batch.boundary_labels_S)}
+    for sort in ("corrupted", "copied", "marks"):
+        places = [place for place, (found, _) in enumerate(sorts) if found == sort]
+        labels = torch.tensor([sorts[place][1] for place in places], dtype=torch.int64)
+        judged[sort] = outputs.logits_MV[places], labels
+
+    for sort, (logits, labels) in judged.items():
+        if labels is None or not len(labels):
+            assert sort not in trained.figures
+            continue
+        figures = trained.figures[sort]
+        nats = -logits.double().log_softmax(-1)[torch.arange(len(labels)), labels]
+        assert figures["cross_entropy"] == pytest.approx(nats.mean().item(), abs=1e-4)
+        right = (logits.argmax(-1) == labels).double().mean().item()
+        assert figures["accuracy"] == pytest.approx(right, abs=0.01)
 
 
 def test_a_validation_is_the_mean_over_the_sorts_that_an_evaluation_parts(trained):

@@ -426,7 +426,9 @@ def test_an_estimate_turns_tokens_and_time_into_steps(folder):
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_training_runs_on_cuda(folder, tmp_path):
+@pytest.mark.parametrize("objective", ["mlm", "span", "clm", "t5", "bart"])
+def test_training_runs_on_cuda(uninterrupted, tmp_path, objective):
+    folder, _ = uninterrupted(objective)
     for name in ("one", "two"):
         train(folder, tmp_path / name, device="cuda", precision="auto", steps=10)
 

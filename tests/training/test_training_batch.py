@@ -162,7 +162,7 @@ def test_a_row_of_one_token_predicts_nothing():
     assert batch.labels_M.tolist() == [8]
 
 
-# "Thank you for inviting me to your party last week ." is 11 to 21.
+# The eleven tokens of the textbook row are 11 to 21.
 def denoised(inputs: list[int], targets: list[int], noise: str):
     """A batch of this row and of a shorter one."""
     columns = {

@@ -26,9 +26,9 @@ MASK_TOKEN, RANDOM_TOKEN = -1, -2
 
 def in_order(offsets: NDArray[np.int64]) -> Ragged:
     """The rows as they are: sources 0, 1, 2 ... in each."""
-    total = int(offsets[-1])
-    places = np.arange(total) - np.repeat(offsets[:-1], np.diff(offsets))
-    return Ragged(places.astype(np.int32), offsets)
+    places = np.empty(offsets[-1], np.int32)
+    _count_up(offsets, places)
+    return Ragged(places, offsets)
 
 
 def write_tokens(
@@ -56,12 +56,18 @@ def write_tokens(
 def lost_positions(sources: Ragged, sequences: Sequences) -> Ragged:
     """Positions of the raw tokens that do not stand in the row any more: int32, ragged, rising."""
     stands = np.zeros(len(sequences.ids), np.bool_)
-    _mark(sources.values, sources.offsets, sequences.offsets, stands)
-    running = np.append(0, np.cumsum(~stands))
-    lost = np.flatnonzero(~stands)
-    counts = np.diff(running[sequences.offsets])
-    positions = lost - np.repeat(sequences.offsets[:-1], counts)
-    return Ragged(positions.astype(np.int32), offsets_of(counts))
+    counts = np.diff(sequences.offsets)
+    _mark(sources.values, sources.offsets, sequences.offsets, stands, counts)
+    positions = Ragged(np.empty(counts.sum(), np.int32), offsets_of(counts))
+    _list_lost(stands, sequences.offsets, positions.values)
+    return positions
+
+
+@kernel
+def _count_up(offsets: NDArray[np.int64], out: NDArray[np.int32]) -> None:
+    for row in range(len(offsets) - 1):
+        for i in range(offsets[row], offsets[row + 1]):
+            out[i] = i - offsets[row]
 
 
 @kernel
@@ -99,8 +105,23 @@ def _mark(
     offsets: NDArray[np.int64],
     id_offsets: NDArray[np.int64],
     stands: NDArray[np.bool_],
+    lost: NDArray[np.int64],
 ) -> None:
+    """Mark the raw tokens that still stand, and take them off the numbers of lost ones."""
     for row in range(len(offsets) - 1):
         for i in range(offsets[row], offsets[row + 1]):
             if sources[i] >= 0:
                 stands[id_offsets[row] + sources[i]] = True
+                lost[row] -= 1
+
+
+@kernel
+def _list_lost(
+    stands: NDArray[np.bool_], offsets: NDArray[np.int64], positions: NDArray[np.int32]
+) -> None:
+    found = 0
+    for row in range(len(offsets) - 1):
+        for i in range(offsets[row], offsets[row + 1]):
+            if not stands[i]:
+                positions[found] = i - offsets[row]
+                found += 1

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.checks.frames import template_places
-from lmprep.checks.masking import predicted_flags
+from lmprep.checks.laws.frames import template_places
+from lmprep.checks.laws.masking import predicted_flags
+from lmprep.checks.laws.rows import equal_law
+from lmprep.checks.laws.tokens import wanted_counts
 from lmprep.checks.record import Batch, Contract, RowLaw, any_in_rows, in_rows, running
-from lmprep.checks.rows import equal_law
-from lmprep.checks.tokens import wanted_counts
 from lmprep.settings import decimal
 
 Flags = NDArray[np.bool_]

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmprep.batches import Columns, join_rows
-from lmprep.checks.counts import dropped_tokens
-from lmprep.checks.frames import template_places
-from lmprep.checks.placing import Placed, place
-from lmprep.checks.record import Batch, Check, Contract, RowLaw, place_in_row
-from lmprep.checks.source import Text
-from lmprep.checks.static import word_counts
+from lmprep.checks.laws.counts import dropped_tokens
+from lmprep.checks.laws.frames import template_places
+from lmprep.checks.laws.skipgram import word_counts
+from lmprep.checks.record import Batch, Check, Contract, RowLaw, any_in_rows, place_in_row
+from lmprep.checks.source.corpus import Text
+from lmprep.checks.source.placing import Placed, place
 from lmprep.ragged import Ragged, offsets_of
 
 Flags = NDArray[np.bool_]
@@ -166,14 +166,10 @@ def _positions(batch: Batch, placed: Placed, begins: Flags, least: int) -> Ragge
 
 def _differ(expected: Ragged, found: Ragged) -> Flags:
     """Rows in which two lists are not the same, bool [N]."""
-    differ = expected.lengths != found.lengths
+    differ: Flags = expected.lengths != found.lengths
     same = np.flatnonzero(~differ)
-    values = [rows.take(same) for rows in (expected, found)]
-    unequal = values[0].values != values[1].values
-    differ[same] = (
-        np.append(0, np.cumsum(unequal))[values[0].offsets[1:]]
-        > np.append(0, np.cumsum(unequal))[values[0].offsets[:-1]]
-    )
+    first, second = expected.take(same), found.take(same)
+    differ[same] = any_in_rows(first.values != second.values, first.offsets)
     return differ
 
 

@@ -11,7 +11,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.checks.frames import template_places
+from lmprep.checks.laws.frames import template_places
+from lmprep.checks.laws.rows import equal_law, frame_sound, length_law, rising_law, vocabulary_law
 from lmprep.checks.record import (
     Batch,
     Check,
@@ -21,7 +22,6 @@ from lmprep.checks.record import (
     any_in_rows,
     statistical,
 )
-from lmprep.checks.rows import equal_law, frame_sound, length_law, rising_law, vocabulary_law
 from lmprep.checks.statistics import LEAST_EXPECTED, at_most_as_rare, chi_square
 from lmprep.ragged import Ragged
 

@@ -8,12 +8,12 @@ from math import exp
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.checks.bart_draw import MASK, damage
-from lmprep.checks.bart_order import blocks_of
-from lmprep.checks.positions import tenth_of
+from lmprep.checks.laws.bart_draw import MASK, damage
+from lmprep.checks.laws.bart_order import blocks_of
+from lmprep.checks.laws.positions import tenth_of
+from lmprep.checks.laws.remains import Remains, remains
+from lmprep.checks.laws.twins import SEED, Twins, table
 from lmprep.checks.record import Batch, Check, Contract, place_in_row, row_of
-from lmprep.checks.remains import Remains, remains
-from lmprep.checks.twins import SEED, Twins, table
 from lmprep.keyed_random import Keys, key_for, sub_keys
 from lmprep.ragged import Ragged, offsets_of
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lmprep.checks.laws.remains import Remains, remains
 from lmprep.checks.record import Batch, Contract, RowLaw
-from lmprep.checks.remains import Remains, remains
 from lmprep.ragged import Ragged
 
 Flags = NDArray[np.bool_]

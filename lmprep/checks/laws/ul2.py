@@ -8,8 +8,12 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.checks.copies import log_choices
-from lmprep.checks.noise import Undone, full_length, span_noise, spans_of, table_of
+from lmprep.checks.laws.copies import log_choices
+from lmprep.checks.laws.noise import Undone, full_length, span_noise, spans_of, table_of
+from lmprep.checks.laws.rows import length_law, vocabulary_law
+from lmprep.checks.laws.sentinels import end_laws, sentinel_law, spliced
+from lmprep.checks.laws.span_noise import SpanLengths, SpanPlaces
+from lmprep.checks.laws.streams import window_laws
 from lmprep.checks.record import (
     Batch,
     Check,
@@ -21,11 +25,7 @@ from lmprep.checks.record import (
     in_rows,
     statistical,
 )
-from lmprep.checks.rows import length_law, vocabulary_law
-from lmprep.checks.sentinels import end_laws, sentinel_law, spliced
-from lmprep.checks.span_noise import SpanLengths, SpanPlaces
 from lmprep.checks.statistics import chi_square
-from lmprep.checks.streams import window_laws
 
 Flags = NDArray[np.bool_]
 Places = NDArray[np.int64]

@@ -14,12 +14,12 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.checks.copies import log_choices
-from lmprep.checks.noise import Undone
-from lmprep.checks.positions import tenth_of
+from lmprep.checks.laws.copies import log_choices
+from lmprep.checks.laws.noise import Undone
+from lmprep.checks.laws.positions import tenth_of
+from lmprep.checks.laws.twins import SEED, Twins, table
 from lmprep.checks.record import Batch, Check, in_rows, place_in_row, row_of, statistical
 from lmprep.checks.statistics import LEAST_EXPECTED, UNDECIDED, Verdict, scatter
-from lmprep.checks.twins import SEED, Twins, table
 from lmprep.jit import kernel
 
 Flags = NDArray[np.bool_]

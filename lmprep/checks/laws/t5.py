@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.checks import hidden, parted
-from lmprep.checks.copies import log_choices
-from lmprep.checks.noise import (
+from lmprep.checks.laws import hidden, parted
+from lmprep.checks.laws.copies import log_choices
+from lmprep.checks.laws.noise import (
     Undone,
     exact_law,
     full_length,
@@ -21,11 +21,11 @@ from lmprep.checks.noise import (
     table_of,
     token_noise,
 )
+from lmprep.checks.laws.rows import length_law, vocabulary_law
+from lmprep.checks.laws.sentinels import end_laws, sentinel_law, spliced
+from lmprep.checks.laws.span_noise import SpanLengths, SpanPlaces
+from lmprep.checks.laws.streams import window_laws
 from lmprep.checks.record import Batch, Contract, Law, Observer, RowLaw, Subject, in_rows
-from lmprep.checks.rows import length_law, vocabulary_law
-from lmprep.checks.sentinels import end_laws, sentinel_law, spliced
-from lmprep.checks.span_noise import SpanLengths, SpanPlaces
-from lmprep.checks.streams import window_laws
 from lmprep.ragged import Ragged
 from lmprep.settings import decimal
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from lmprep.checks import masked, static, whole
-from lmprep.checks.bart import BART
+from lmprep.checks.laws import masked, whole
+from lmprep.checks.laws.bart import BART
+from lmprep.checks.laws.cooccurrence import COOCCURRENCE
+from lmprep.checks.laws.skipgram import SKIPGRAM
+from lmprep.checks.laws.t5 import T5
+from lmprep.checks.laws.ul2 import UL2
 from lmprep.checks.record import Subject
-from lmprep.checks.t5 import T5
-from lmprep.checks.ul2 import UL2
 
 SUBJECTS: dict[str, Subject] = {
     "mlm": masked.MLM,
@@ -20,6 +22,6 @@ SUBJECTS: dict[str, Subject] = {
     "ul2": UL2,
     "bilm": whole.BILM,
     "electra": whole.ELECTRA,
-    "skipgram": static.SKIPGRAM,
-    "cooccurrence": static.COOCCURRENCE,
+    "skipgram": SKIPGRAM,
+    "cooccurrence": COOCCURRENCE,
 }

@@ -13,11 +13,14 @@ from math import ceil, lgamma
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.checks.bart_order import order_law
-from lmprep.checks.bart_twin import BartTwins
-from lmprep.checks.copies import log_choices
-from lmprep.checks.masking import RandomTokens
-from lmprep.checks.noise import full_length, table_of
+from lmprep.checks.laws.bart_order import order_law
+from lmprep.checks.laws.bart_twin import BartTwins
+from lmprep.checks.laws.copies import log_choices
+from lmprep.checks.laws.masking import RandomTokens
+from lmprep.checks.laws.noise import full_length, table_of
+from lmprep.checks.laws.remains import Remains, remains
+from lmprep.checks.laws.rows import length_law, rising_law, vocabulary_law
+from lmprep.checks.laws.streams import window_laws
 from lmprep.checks.record import (
     Batch,
     Check,
@@ -30,10 +33,7 @@ from lmprep.checks.record import (
     in_rows,
     statistical,
 )
-from lmprep.checks.remains import Remains, remains
-from lmprep.checks.rows import length_law, rising_law, vocabulary_law
 from lmprep.checks.statistics import chi_square
-from lmprep.checks.streams import window_laws
 from lmprep.settings import decimal
 
 Flags = NDArray[np.bool_]

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lmprep.checks.laws.rows import frame_sound, length_law, vocabulary_law
+from lmprep.checks.laws.segments import segment_laws
+from lmprep.checks.laws.streams import window_laws
 from lmprep.checks.record import Batch, Contract, Law, Observer, Subject
-from lmprep.checks.rows import frame_sound, length_law, vocabulary_law
-from lmprep.checks.segments import segment_laws
-from lmprep.checks.streams import window_laws
 from lmprep.ragged import Ragged
 
 

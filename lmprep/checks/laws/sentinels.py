@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.checks.noise import Undone
+from lmprep.checks.laws.noise import Undone
 from lmprep.checks.record import Batch, Contract, RowLaw, any_in_rows, in_rows, row_of, running
 from lmprep.ragged import Ragged, offsets_of
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from lmprep.checks.laws.cooccurrence import weights
 from lmprep.checks.record import Batch, Check, Contract
-from lmprep.checks.source import Text
-from lmprep.checks.static import weights
+from lmprep.checks.source.corpus import Text
 from lmprep.keyed_random import sub_keys
 
 _BUCKETS = 1 << 20

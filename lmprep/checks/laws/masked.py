@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.checks.copies import log_choices
-from lmprep.checks.labels import label_laws
-from lmprep.checks.masking import (
+from lmprep.checks.laws.copies import log_choices
+from lmprep.checks.laws.labels import label_laws
+from lmprep.checks.laws.masking import (
     MASKED_COLUMNS,
     RandomTokens,
     Treatment,
@@ -24,21 +24,22 @@ from lmprep.checks.masking import (
     replacement_law,
     special_law,
 )
-from lmprep.checks.record import Batch, Contract, Observer, Subject, in_rows
-from lmprep.checks.runs import Runs, geometric, reciprocal
-from lmprep.checks.spans import (
+from lmprep.checks.laws.runs import Runs, geometric, reciprocal
+from lmprep.checks.laws.spans import (
     SPAN_COLUMNS,
     NgramLengths,
     NgramPlaces,
+    apart_law,
     in_ngram,
-    merged_span_laws,
+    merged_span_sound,
     ngram_laws,
     outside_ngram,
     span_sound,
     span_units,
 )
-from lmprep.checks.tokens import Positions, count_law, maskable
-from lmprep.checks.words import WORD_COLUMNS, Words, word_laws, word_sound, word_units
+from lmprep.checks.laws.tokens import Positions, count_law, maskable
+from lmprep.checks.laws.words import WORD_COLUMNS, Words, word_laws, word_sound, word_units
+from lmprep.checks.record import Batch, Contract, Observer, Subject, in_rows
 
 _REDRAWN = tuple(MASKED_COLUMNS)
 _WITH_WORDS = {**MASKED_COLUMNS, **WORD_COLUMNS}
@@ -83,7 +84,7 @@ def _span_laws(contract: Contract) -> Sequence[Observer]:
         settings = contract.settings
         return Runs(contract, geometric(settings.span_p, settings.span_max), through=True)
 
-    return [*merged_span_laws(), *_run_laws(span_units, "span", runs)(contract)]
+    return [apart_law(), *_run_laws(span_units, "span", runs)(contract)]
 
 
 def _infoword_laws(contract: Contract) -> Sequence[Observer]:
@@ -147,7 +148,7 @@ SPAN = Subject(
     columns=lambda contract: _WITH_SPANS,
     undo=put_back,
     scored=predicted,
-    sound=lambda contract: [*masked_sound(contract), *word_sound(), *span_sound()],
+    sound=lambda contract: [*masked_sound(contract), *word_sound(), *merged_span_sound()],
     laws=_span_laws,
     redrawn=(*_REDRAWN, *SPAN_COLUMNS),
     ways=_ways,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from lmprep.checks.coverage import SourceRows, joined
-from lmprep.checks.pair_counts import PairCounts
 from lmprep.checks.record import Batch, Check, Contract
-from lmprep.checks.source import Corpus, Text
+from lmprep.checks.source.corpus import Corpus, Text
+from lmprep.checks.source.coverage import SourceRows, joined
+from lmprep.checks.source.pair_counts import PairCounts
 from lmprep.shards.manifest import parse_shard_name
 
 Place = tuple[int, int]
@@ -49,20 +49,26 @@ class Comparison:
         place = batches[0].source, batches[0].partition
         for text in self._texts:
             here = (text.source, text.partition) == place
-            rows = joined(batches) if here and whole and self._is_same(text) else None
-            if rows is None and here:
-                self._rows.complete = False
+            same = self._is_same(text)
+            if not here:
+                self._rows.see(text, None)
+                continue
+            if whole and same:
+                self._rows.see(text, joined(batches))
             else:
-                self._read(text, rows)
-            if here:
-                break
+                self._rows.complete = False
+            break
 
     def checks(self) -> list[Check]:
         """The outcome, once all shards were seen."""
         if not self._files.passed:
             return [self._files]
         for text in self._texts:
-            self._read(text, None)
+            self._is_same(text)
+            if self._contract.subject.frame:
+                self._rows.see(text, None)
+            else:
+                self._pairs.read(text)
         text_check = self._text_check()
         if not text_check.passed:
             self._rows.complete = False
@@ -71,15 +77,8 @@ class Comparison:
             return [*found, *self._rows.checks()]
         return [*found, self._pairs.check()] if text_check.passed else found
 
-    def _read(self, text: Text, rows: Batch | None) -> None:
-        self._is_same(text)
-        if self._contract.subject.frame:
-            self._rows.see(text, rows)
-        else:
-            self._pairs.read(text)
-
     def _is_same(self, text: Text) -> bool:
-        """Whether a partition's text is that of the dataset, as far as the dataset has rows of it."""
+        """Whether a partition's text is that of the dataset, where that has rows of it."""
         place = text.source, text.partition
         same = self._stated.get(place, text.sha256) == text.sha256
         self._found[place] = same

@@ -13,11 +13,11 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.checks.positions import tenth_of
+from lmprep.checks.laws.positions import tenth_of
+from lmprep.checks.laws.tokens import wanted_counts
+from lmprep.checks.laws.twins import SEED, Twins, table
+from lmprep.checks.laws.words import Words, chosen_tokens
 from lmprep.checks.record import Batch, Check, Contract
-from lmprep.checks.tokens import wanted_counts
-from lmprep.checks.twins import SEED, Twins, table
-from lmprep.checks.words import Words, chosen_tokens
 from lmprep.jit import kernel
 
 Flags = NDArray[np.bool_]

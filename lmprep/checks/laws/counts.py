@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.checks.frames import template_places
+from lmprep.checks.laws.frames import template_places
 from lmprep.checks.record import Batch, Check, in_rows
 
 _COUNTED = ("rows", "tokens", "scored_tokens")

@@ -11,8 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.checks.masking import found, predicted_flags
-from lmprep.checks.positions import UniformPositions
+from lmprep.checks.laws.masking import found, predicted_flags
+from lmprep.checks.laws.positions import UniformPositions
+from lmprep.checks.laws.rows import equal_law, rising_law
+from lmprep.checks.laws.tokens import maskable
+from lmprep.checks.laws.words import Words
 from lmprep.checks.record import (
     Batch,
     Check,
@@ -23,10 +26,7 @@ from lmprep.checks.record import (
     running,
     statistical,
 )
-from lmprep.checks.rows import equal_law, rising_law
 from lmprep.checks.statistics import chi_square
-from lmprep.checks.tokens import maskable
-from lmprep.checks.words import Words
 from lmprep.ragged import offsets_of
 
 Flags = NDArray[np.bool_]
@@ -73,13 +73,14 @@ def _unpredicted(batch: Batch) -> Flags:
     return any_in_rows(span_flags(batch) & ~predicted_flags(batch), batch.ids.offsets)
 
 
-def merged_span_laws() -> Sequence[RowLaw]:
-    """Spans as SpanBERT merges them."""
-    return [
-        RowLaw("spans apart", "a token that is not predicted on either side", _touching),
-        RowLaw("spans complete", "every predicted token in a span", _loose),
-        RowLaw("spans of words", "whole words of one document or segment", _not_words),
-    ]
+def merged_span_sound() -> Sequence[RowLaw]:
+    """Spans as SpanBERT merges them: what is predicted is in one of them."""
+    return [*span_sound(), RowLaw("spans complete", "every predicted token in a span", _loose)]
+
+
+def apart_law() -> RowLaw:
+    """Spans that touch are merged, so that what the boundaries show is never predicted."""
+    return RowLaw("spans apart", "a token that is not predicted on either side", _touching)
 
 
 def _touching(batch: Batch) -> Flags:
@@ -106,8 +107,7 @@ def _not_words(batch: Batch) -> Flags:
 
 def span_units(batch: Batch) -> Places:
     """Every span is a unit: where it begins among the predicted tokens, all of which are in one."""
-    starts = offsets_of(batch.flat("span_lengths"))[:-1]
-    return starts
+    return offsets_of(batch.flat("span_lengths"))[:-1]
 
 
 # --- InfoWord: one n-gram a row. -----------------------------------------------------------------
@@ -200,7 +200,8 @@ class NgramPlaces:
         words, size = Words.of(batch), _ngram_words(batch)
         needed = np.repeat(size, np.diff(words.offsets))
         possible = _standing_together(words, self._most) >= needed
-        rows = np.flatnonzero((batch.lists("span_starts").lengths == 1) & (size > 0))
+        lawful = (batch.lists("span_starts").lengths == 1) & (size > 0) & (size <= self._most)
+        rows = np.flatnonzero(lawful)
         starts = batch.places("span_starts")[batch.lists("span_starts").offsets[rows]]
         last = np.searchsorted(words.firsts, starts) + size[rows] - 1
         before = running(possible)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.checks.frames import template_places
-from lmprep.checks.masking import predicted_flags
-from lmprep.checks.positions import UniformPositions
+from lmprep.checks.laws.frames import template_places
+from lmprep.checks.laws.masking import predicted_flags
+from lmprep.checks.laws.positions import UniformPositions
 from lmprep.checks.record import Batch, Check, Contract, RowLaw, in_rows, running
 from lmprep.settings import decimal
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.checks.noise import Undone, token_noise
-from lmprep.checks.positions import UniformPositions
+from lmprep.checks.laws.noise import Undone, token_noise
+from lmprep.checks.laws.positions import UniformPositions
+from lmprep.checks.laws.rows import rising_law
 from lmprep.checks.record import Batch, Check, Contract, Observer, RowLaw
-from lmprep.checks.rows import rising_law
 from lmprep.ragged import Ragged, offsets_of
 from lmprep.settings import decimal
 

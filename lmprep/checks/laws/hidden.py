@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.checks.masking import RandomTokens
-from lmprep.checks.noise import Undone, table_of, token_noise
-from lmprep.checks.parted import without_end
-from lmprep.checks.positions import UniformPositions, tenth_of
+from lmprep.checks.laws.masking import RandomTokens
+from lmprep.checks.laws.noise import Undone, table_of, token_noise
+from lmprep.checks.laws.parted import without_end
+from lmprep.checks.laws.positions import UniformPositions, tenth_of
+from lmprep.checks.laws.rows import equal_law
+from lmprep.checks.laws.twins import SEED, Twins, table
 from lmprep.checks.record import (
     Batch,
     Check,
@@ -25,9 +27,7 @@ from lmprep.checks.record import (
     row_of,
     statistical,
 )
-from lmprep.checks.rows import equal_law
 from lmprep.checks.statistics import at_most_as_rare, chi_square
-from lmprep.checks.twins import SEED, Twins, table
 from lmprep.ragged import Ragged
 from lmprep.settings import decimal
 

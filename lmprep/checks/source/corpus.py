@@ -9,7 +9,7 @@ a keyed draw for each below the rate, and the two lowest of the first partition.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -26,7 +26,6 @@ from lmprep.corpus.sentences import split_sentences
 from lmprep.keyed_random import key_for, sub_keys
 from lmprep.ragged import Ragged
 from lmprep.settings import parse_rate, settings_from
-from lmprep.shards.manifest import Manifest
 from lmprep.tokenization import folder as tokenizer_folder
 from lmprep.tokenization.encoder import Encoder
 
@@ -95,12 +94,13 @@ class Corpus:
         UsageError: an input does not exist.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, arguments: Sequence[str]) -> None:
+    def __init__(self, folder: Path, manifest: Mapping[str, Any], arguments: Sequence[str]) -> None:
         self._manifest = manifest
         settings = manifest["settings"]
         self._corpus = settings_from(CorpusSettings, settings["corpus"])
         self._inputs = expand(arguments, format=self._corpus.format)
-        self._tokenizer = tokenizer_folder.load(folder / "tokenizer", manifest_family(manifest))
+        family = manifest["vocabulary"]["family"]
+        self._tokenizer = tokenizer_folder.load(folder / "tokenizer", family)
         self._encoder = Encoder(self._tokenizer)
         self._sampled = self._differing = 0
 
@@ -167,11 +167,6 @@ class Corpus:
             tolerance="",
             passed=not self._differing,
         )
-
-
-def manifest_family(manifest: Manifest) -> str:
-    """The family of the dataset's vocabulary."""
-    return str(manifest["vocabulary"]["family"])
 
 
 def _held_out(

@@ -1,0 +1,1 @@
+"""What rows must obey: laws by shape, put together for each objective in `subjects`."""

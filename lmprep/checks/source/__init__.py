@@ -1,0 +1,1 @@
+"""The corpus read again, and rows held against it."""
