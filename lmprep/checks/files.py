@@ -47,6 +47,19 @@ def file_checks(entries: list[Entry], faults: list[dict[str, str]], copies: int)
     return [*checks, copy_check]
 
 
+def tokenizer_check(folder: Path, sha256: str) -> Check:
+    """The tokenizer in the folder is the one the rows were made with."""
+    path = folder / "tokenizer" / "tokenizer.json"
+    found = file_sha256(path) if path.is_file() else "none"
+    return Check(
+        name="tokenizer",
+        expected=f"{sha256[:12]}...",
+        found=f"{found[:12]}..." if path.is_file() else "not there",
+        tolerance="",
+        passed=found == sha256,
+    )
+
+
 def _check(name: str, expected: str, files: list[str], faults: list[str]) -> Check:
     broken = [f"{file}: {fault}" for file, fault in zip(files, faults, strict=True) if fault]
     return Check(

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmprep.batches import Columns, plain, ragged, take_rows
-from lmprep.checks.statistics import ALPHA, Verdict
 from lmprep.ragged import Ragged
 from lmprep.settings import SequenceSettings
 from lmprep.vocabulary import Vocabulary
@@ -227,92 +226,3 @@ class Batch:
     def original(self) -> Ragged:
         """The sequences before corruption: ids, int32."""
         return self.once(self.contract.subject.undo)
-
-
-def running(flags: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """How many flags are set before each, and in all: int64 [T + 1]."""
-    before = np.zeros(len(flags) + 1, np.int64)
-    np.cumsum(flags, out=before[1:])
-    return before
-
-
-def in_rows(flags: NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many of the flags of each row are set, int64 [N]."""
-    before = running(flags)
-    return before[offsets[1:]] - before[offsets[:-1]]
-
-
-def any_in_rows(flags: NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether a row has a flag that is set, bool [N]."""
-    found: NDArray[np.bool_] = in_rows(flags, offsets) > 0
-    return found
-
-
-def row_of(column: Ragged) -> NDArray[np.int64]:
-    """The row of each value, int64 [T]."""
-    return np.repeat(np.arange(len(column)), column.lengths)
-
-
-def place_in_row(column: Ragged) -> NDArray[np.int64]:
-    """The position of each value in its row, int64 [T]."""
-    starts = np.repeat(column.offsets[:-1] - column.offsets[0], column.lengths)
-    places: NDArray[np.int64] = np.arange(len(starts)) - starts
-    return places
-
-
-class RowLaw:
-    """A law that each row keeps or breaks.
-
-    Args:
-        name, expected: of the `Check`.
-        broken_by: tells which rows of a batch break it, bool [N].
-    """
-
-    def __init__(
-        self, name: str, expected: str, broken_by: Callable[[Batch], NDArray[np.bool_]]
-    ) -> None:
-        self._name, self._expected, self._broken_by = name, expected, broken_by
-        self._rows = self._broken = 0
-        self._first = ""
-
-    @classmethod
-    def of_flags(cls, name: str, expected: str) -> RowLaw:
-        """A law of which others say, with `note`, which rows break it."""
-        return cls(name, expected, lambda batch: np.zeros(len(batch), np.bool_))
-
-    def see(self, batch: Batch) -> NDArray[np.bool_]:
-        """Take note of a batch; return which of its rows break the law."""
-        broken = self._broken_by(batch)
-        self.note(batch, broken)
-        return broken
-
-    def note(self, batch: Batch, broken: NDArray[np.bool_]) -> None:
-        """Take note of a batch and of which of its rows break the law, bool [N]."""
-        self._rows += len(batch)
-        self._broken += int(broken.sum())
-        if not self._first and broken.any():
-            self._first = f"first in {batch.file}, row {batch.numbers[np.argmax(broken)]}"
-
-    def check(self) -> Check:
-        """The outcome over all batches."""
-        return Check(
-            name=self._name,
-            expected=self._expected,
-            found=f"{self._rows - self._broken} of {self._rows} rows",
-            tolerance="",
-            passed=not self._broken,
-            detail=self._first,
-        )
-
-
-def statistical(name: str, expected: str, found: str, test: str, verdict: Verdict) -> Check:
-    """The outcome of a test; `test` names its statistic."""
-    detail = f"{test} {verdict.statistic:.2f}, p {verdict.p:.2g}"
-    return Check(
-        name=name,
-        expected=expected,
-        found=found,
-        tolerance=f"p at least {ALPHA:g}",
-        passed=verdict.passed,
-        detail=detail if verdict.decided else "too few to judge",
-    )

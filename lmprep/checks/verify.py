@@ -16,7 +16,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lmprep.batches import Columns
-from lmprep.checks.files import Entry, file_checks, is_readable, shard_faults, stream
+from lmprep.checks.files import (
+    Entry,
+    file_checks,
+    is_readable,
+    shard_faults,
+    stream,
+    tokenizer_check,
+)
 from lmprep.checks.laws.copies import copy_laws
 from lmprep.checks.laws.counts import Coverage, ShardCounts
 from lmprep.checks.laws.frames import frame_laws
@@ -66,6 +73,7 @@ def verify(folder: str | Path, source: Sequence[str] = ()) -> list[Check]:
         rows.see(entry)
     return [
         _manifest_check(""),
+        tokenizer_check(folder, manifest["tokenizer_sha256"]),
         *file_checks(entries, faults, contract.copies),
         *rows.checks(),
         *(comparison.checks() if comparison else ()),

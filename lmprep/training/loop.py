@@ -29,6 +29,7 @@ from lmprep.training.optimizers import (
     new_optimizer,
     optimizer_tensors,
     peak_learning_rate,
+    set_learning_rate,
 )
 from lmprep.training.schedules import Budget, learning_rate
 from lmprep.training.steps import LOSSES, train_step
@@ -153,8 +154,7 @@ class Trainer:
     def _step(self, batch: Batch) -> None:
         middle = self._spent(more_steps=0.5, more_tokens=batch.tokens / 2)
         self._lr = learning_rate(self._settings, self._peak, middle)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self._lr
+        set_learning_rate(self.optimizer, self._lr)
         key = DropoutKey(seed=self._settings.seed, step=self.counters.step)
         try:
             there = batch.to(self._device)

@@ -1,5 +1,6 @@
 """Datasets written by the real writer, with a fault planted in their columns or papers."""
 
+import hashlib
 from dataclasses import asdict
 from functools import cache
 
@@ -22,6 +23,7 @@ PAD, UNK, CLS, SEP, MASK = range(5)
 SOURCES = 2
 DOCUMENTS = 500
 MASKING = MlmSettings()
+TOKENIZER = b"{}"  # which no check without a source reads
 
 _ROLES = {
     "bert": {"pad": PAD, "unk": UNK, "cls": CLS, "sep": SEP, "mask": MASK},
@@ -151,7 +153,8 @@ def dataset(
             it may return others.
         papers: changes the manifest's content before it is written.
     """
-    folder.mkdir()
+    (folder / "tokenizer").mkdir(parents=True)
+    (folder / "tokenizer" / "tokenizer.json").write_bytes(TOKENIZER)
     shards, vocabulary = [], vocabulary_of(family, size)
     held = {}
     for source in range(SOURCES):
@@ -192,6 +195,7 @@ def dataset(
         "part": "train",
         "vocabulary": asdict(vocabulary),
         "fingerprint": "0" * 64,
+        "tokenizer_sha256": hashlib.sha256(TOKENIZER).hexdigest(),
         "drops": {},
         "documents": SOURCES * documents,
         "shards": shards,

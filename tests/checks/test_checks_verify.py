@@ -166,6 +166,14 @@ def test_a_flipped_bit_breaks_the_hash(tmp_path):
     assert SECOND_SHARD in check.detail
 
 
+def test_another_tokenizer_is_found(tmp_path):
+    path = dataset(tmp_path / "out", "document") / "tokenizer" / "tokenizer.json"
+    path.write_bytes(b"{ }")
+    assert failed(tmp_path / "out") == {"tokenizer"}
+    path.unlink()
+    assert failed(tmp_path / "out") == {"tokenizer"}
+
+
 def test_offsets_that_miss_their_record_batch_are_found(tmp_path, monkeypatch):
     monkeypatch.setattr(writer, "_BATCH_BYTES", 8_000)
 

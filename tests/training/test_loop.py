@@ -17,7 +17,7 @@ from lmprep.models.dropout import DropoutKey
 from lmprep.settings import PretrainSettings
 from lmprep.training import checkpoints
 from lmprep.training.metrics import read_metrics
-from lmprep.training.optimizers import new_optimizer
+from lmprep.training.optimizers import new_optimizer, set_learning_rate
 from lmprep.training.pretraining import prepare
 from lmprep.training.steps import LOSSES, train_step
 
@@ -35,8 +35,7 @@ def slow_run(folder: Path, settings: PretrainSettings, dtype: torch.dtype) -> li
     losses = []
     for step in range(settings.steps):
         done = (step + 0.5) / settings.steps
-        for group in optimizer.param_groups:
-            group["lr"] = settings.lr * min(done / 0.1, (1 - done) / 0.9)
+        set_learning_rate(optimizer, settings.lr * min(done / 0.1, (1 - done) / 0.9))
         key = DropoutKey(seed=settings.seed, step=step)
         batch = setup.data.batch(step)
         losses.append(train_step(model, optimizer, batch, settings, dtype, key).tolist())

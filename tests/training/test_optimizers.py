@@ -9,6 +9,7 @@ from lmprep.training.optimizers import (
     new_optimizer,
     optimizer_tensors,
     peak_learning_rate,
+    set_learning_rate,
 )
 
 SHAPE = ModelSettings(layers=1, width=8, heads=2, vocabulary_size=20, max_length=8)
@@ -21,13 +22,31 @@ def test_only_matrices_and_embeddings_decay():
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
-    for group in optimizer.param_groups:
-        group["lr"] = 0.1
+    set_learning_rate(optimizer, 0.1)
     optimizer.step()
 
     for name, parameter in model.named_parameters():
         factor = 1 - 0.1 * 0.5 if name.endswith("weight") and "norm" not in name else 1
         torch.testing.assert_close(parameter.detach(), factor * before[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "times"), [("t5-tiny", 128**0.5), ("bart-tiny", 1), ("gpt2-tiny", 1), ("bert-tiny", 1)]
+)
+def test_the_large_embeddings_of_t5_take_larger_steps(name, times):
+    model = new_model(model_settings(name, vocabulary_size=20), seed=0)
+    settings = PretrainSettings(model=name, steps=1, weight_decay=0.0)
+    optimizer = new_optimizer(model, settings)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    set_learning_rate(optimizer, 0.01)
+    optimizer.step()
+
+    for name, parameter in model.named_parameters():
+        moved = (before[name] - parameter.detach()).mean().item()
+        expected = 0.01 * (times if name.endswith("tokens.weight") else 1)
+        assert moved == pytest.approx(expected, rel=1e-4)
 
 
 def test_the_state_survives_being_stored():

@@ -20,7 +20,7 @@ from lmprep.models.language_model import LanguageModel
 from lmprep.models.settings import ModelSettings
 from lmprep.settings import PretrainSettings
 from lmprep.training.batch import Batch
-from lmprep.training.optimizers import new_optimizer, optimizer_tensors
+from lmprep.training.optimizers import new_optimizer, optimizer_tensors, set_learning_rate
 from lmprep.training.steps import LOSSES, forward, train_step
 
 LR = 0.01
@@ -82,8 +82,7 @@ def take_steps(
 ) -> tuple[list[list[float]], dict[str, Tensor]]:
     """Steps at the rate `LR`: the losses of each, and the optimizer's tensors after the last."""
     optimizer = new_optimizer(model, settings)
-    for group in optimizer.param_groups:
-        group["lr"] = LR
+    set_learning_rate(optimizer, LR)
     losses = [
         train_step(model, optimizer, batch, settings, dtype, key).tolist()
         for batch, key in zip(batches(len(keys)), keys, strict=True)

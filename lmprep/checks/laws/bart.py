@@ -7,34 +7,24 @@ masks and random tokens.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
 from math import ceil, lgamma
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lmprep.checks.laws.bart_counts import count_laws, share_of
 from lmprep.checks.laws.bart_order import order_law
 from lmprep.checks.laws.bart_twin import BartTwins
 from lmprep.checks.laws.copies import log_choices
-from lmprep.checks.laws.masking import RandomTokens
-from lmprep.checks.laws.noise import full_length, table_of
+from lmprep.checks.laws.noise import full_length
+from lmprep.checks.laws.random_tokens import RandomTokens
 from lmprep.checks.laws.remains import Remains, remains
 from lmprep.checks.laws.rows import length_law, rising_law, vocabulary_law
 from lmprep.checks.laws.streams import window_laws
-from lmprep.checks.record import (
-    Batch,
-    Check,
-    Contract,
-    Law,
-    Observer,
-    RowLaw,
-    Subject,
-    any_in_rows,
-    in_rows,
-    statistical,
-)
+from lmprep.checks.outcomes import RowLaw, statistical
+from lmprep.checks.record import Batch, Check, Contract, Law, Observer, Subject
+from lmprep.checks.row_arrays import any_in_rows, in_rows
 from lmprep.checks.statistics import chi_square
-from lmprep.settings import decimal
 
 Flags = NDArray[np.bool_]
 Places = NDArray[np.int64]
@@ -99,7 +89,7 @@ def _laws(contract: Contract) -> Sequence[Observer]:
     return [
         RowLaw("special tokens", "none in the inputs but masks", _special),
         *_random_laws(contract),
-        *_count_laws(contract, full),
+        *count_laws(contract, full),
         order_law(contract),
         BartTwins(contract),
         *window_laws(contract, lambda batch: np.full(len(batch), full)),
@@ -110,13 +100,8 @@ def _full_length(contract: Contract) -> int:
     """Raw tokens of a full row: what is inserted must fit as well."""
     rate = contract.settings.insert_rate
     return full_length(
-        lambda n: (n + _share(n, rate) + 2, n + 2), contract.length, contract.settings.infill_rate
+        lambda n: (n + share_of(n, rate) + 2, n + 2), contract.length, contract.settings.infill_rate
     )
-
-
-def _share(length: int, rate: Fraction) -> int:
-    """Tokens of a row that a rate asks for: none at 0, else at least one."""
-    return max(1, round(length * rate)) if rate else 0
 
 
 def _special(batch: Batch) -> Flags:
@@ -144,7 +129,7 @@ def _random_laws(contract: Contract) -> Sequence[Observer]:
         return random, np.full_like(random, contract.mask)
 
     def not_inserted(batch: Batch) -> Flags:
-        inserted = [_share(n, settings.insert_rate) for n in batch.original.lengths.tolist()]
+        inserted = [share_of(n, settings.insert_rate) for n in batch.original.lengths.tolist()]
         other: Flags = remains(batch).random_counts != np.array(inserted)
         return other
 
@@ -165,7 +150,9 @@ class RandomShare:
 
     def see(self, batch: Batch) -> None:
         rest = remains(batch)
-        inserted = [_share(n, self._settings.insert_rate) for n in batch.original.lengths.tolist()]
+        inserted = [
+            share_of(n, self._settings.insert_rate) for n in batch.original.lengths.tolist()
+        ]
         self._random += int(rest.random_counts.sum()) - sum(inserted)
         self._masks += int(rest.mask_counts.sum())
 
@@ -178,77 +165,6 @@ class RandomShare:
             "chi-square",
             chi_square([self._random, self._masks], [share * total, (1 - share) * total]),
         )
-
-
-# --- Counts. -------------------------------------------------------------------------------------
-
-
-def _count_laws(contract: Contract, full: int) -> Sequence[Observer]:
-    """How many tokens are lost and added, as far as it follows from the row."""
-    settings = contract.settings
-    masked, deleted, inserted = (
-        table_of(lambda n, rate=rate: _share(n, rate), full)  # type: ignore[misc]
-        for rate in (settings.mask_rate, settings.delete_rate, settings.insert_rate)
-    )
-
-    def lengths_of(batch: Batch) -> Places:
-        return np.minimum(batch.original.lengths, full)
-
-    def lost_wrong(batch: Batch) -> Flags:
-        n = lengths_of(batch)
-        expected = np.minimum(n, masked[n] + deleted[n])
-        wrong: Flags = batch.lists("noise_positions").lengths != expected
-        return wrong
-
-    def added_wrong(batch: Batch) -> Flags:
-        n, rest = lengths_of(batch), remains(batch)
-        added = rest.mask_counts + rest.random_counts
-        wrong: Flags = added != np.minimum(n, masked[n]) + inserted[n]
-        return wrong
-
-    def too_long(batch: Batch) -> Flags:
-        n, rest = lengths_of(batch), remains(batch)
-        added = rest.mask_counts + rest.random_counts - inserted[n]
-        words = in_rows(batch.lists("word_start").values, batch.lists("word_start").offsets)
-        longer = rest.inputs.lengths - inserted[n] > n
-        wrong: Flags = longer | (added < np.minimum(1, words))
-        return wrong
-
-    if not settings.infill_rate:
-        return [
-            RowLaw("noise", "exact shares of the raw tokens", lost_wrong),
-            RowLaw("added tokens", "a mask for each masked, and the inserted", added_wrong),
-        ]
-    rate = decimal(settings.infill_rate)
-    plain = not settings.mask_rate and not settings.delete_rate
-    return [
-        RowLaw(
-            "words hidden",
-            f"{rate} of the words{'' if plain else ' at least'}, whole",
-            lambda batch: _hidden_wrong(batch, plain),
-        ),
-        RowLaw("added tokens", "a mask for each span; rows grow by insertion alone", too_long),
-    ]
-
-
-def _hidden_wrong(batch: Batch, plain: bool) -> Flags:
-    """Fewer words are lost than infilling takes; where nothing else hides, more, or parts."""
-    starts, rest = batch.lists("word_start"), remains(batch)
-    word = np.cumsum(starts.values) - 1
-    sizes = np.bincount(word)
-    lost = np.bincount(word[rest.lost], minlength=len(sizes))
-    row = np.searchsorted(starts.offsets, np.flatnonzero(starts.values), side="right") - 1
-    words = np.bincount(row, minlength=len(batch))
-    whole = np.bincount(row[lost == sizes], minlength=len(batch))
-    rate = batch.contract.settings.infill_rate
-    most = int(words.max(initial=0))
-    wanted = np.array([ceil(rate * count) for count in range(most + 1)])[words]
-    if not plain:
-        fewer: Flags = whole < wanted
-        return fewer
-    touched = np.bincount(row[lost > 0], minlength=len(batch))
-    wrong: Flags = (whole != wanted) | (touched != whole)
-    return wrong
 
 
 def _ways(batch: Batch) -> NDArray[np.float64]:

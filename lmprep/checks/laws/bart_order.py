@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmprep.checks.laws.remains import Remains, remains
-from lmprep.checks.record import Batch, Contract, RowLaw
+from lmprep.checks.outcomes import RowLaw
+from lmprep.checks.record import Batch, Contract
 from lmprep.ragged import Ragged
 
 Flags = NDArray[np.bool_]

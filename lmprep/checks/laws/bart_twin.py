@@ -13,7 +13,8 @@ from lmprep.checks.laws.bart_order import blocks_of
 from lmprep.checks.laws.positions import tenth_of
 from lmprep.checks.laws.remains import Remains, remains
 from lmprep.checks.laws.twins import SEED, Twins, table
-from lmprep.checks.record import Batch, Check, Contract, place_in_row, row_of
+from lmprep.checks.record import Batch, Check, Contract
+from lmprep.checks.row_arrays import place_in_row, row_of
 from lmprep.keyed_random import Keys, key_for, sub_keys
 from lmprep.ragged import Ragged, offsets_of
 

@@ -8,14 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.checks.record import (
-    Batch,
-    Check,
-    Contract,
-    Law,
-    RowLaw,
-    Subject,
-)
+from lmprep.checks.outcomes import RowLaw
+from lmprep.checks.record import Batch, Check, Contract, Law, Subject
 from lmprep.keyed_random import sub_keys
 from lmprep.ragged import Ragged
 

@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmprep.batches import Columns
-from lmprep.checks.record import Batch, Check, Contract, Observer, RowLaw, place_in_row
+from lmprep.checks.outcomes import RowLaw
+from lmprep.checks.record import Batch, Check, Contract, Observer
+from lmprep.checks.row_arrays import place_in_row
 from lmprep.keyed_random import Keys, sub_keys
 from lmprep.ragged import Ragged
 

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmprep.checks.laws.frames import template_places
-from lmprep.checks.record import Batch, Check, in_rows
+from lmprep.checks.record import Batch, Check
+from lmprep.checks.row_arrays import in_rows
 
 _COUNTED = ("rows", "tokens", "scored_tokens")
 

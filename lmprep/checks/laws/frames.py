@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmprep.batches import DOCUMENT_SHIFT
-from lmprep.checks.record import Batch, Contract, RowLaw, any_in_rows
+from lmprep.checks.outcomes import RowLaw
+from lmprep.checks.record import Batch, Contract
+from lmprep.checks.row_arrays import any_in_rows
 
 Flags = NDArray[np.bool_]
 

@@ -10,23 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.checks.laws.masking import RandomTokens
 from lmprep.checks.laws.noise import Undone, table_of, token_noise
 from lmprep.checks.laws.parted import without_end
 from lmprep.checks.laws.positions import UniformPositions, tenth_of
+from lmprep.checks.laws.random_tokens import RandomTokens
 from lmprep.checks.laws.rows import equal_law
 from lmprep.checks.laws.twins import SEED, Twins, table
-from lmprep.checks.record import (
-    Batch,
-    Check,
-    Contract,
-    Observer,
-    RowLaw,
-    any_in_rows,
-    place_in_row,
-    row_of,
-    statistical,
-)
+from lmprep.checks.outcomes import RowLaw, statistical
+from lmprep.checks.record import Batch, Check, Contract, Observer
+from lmprep.checks.row_arrays import any_in_rows, place_in_row, row_of
 from lmprep.checks.statistics import at_most_as_rare, chi_square
 from lmprep.ragged import Ragged
 from lmprep.settings import decimal

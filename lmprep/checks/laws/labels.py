@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmprep.checks.files import LABEL_COLUMNS
-from lmprep.checks.record import Batch, Check, Contract, RowLaw, statistical
+from lmprep.checks.outcomes import RowLaw, statistical
+from lmprep.checks.record import Batch, Check, Contract
 from lmprep.checks.statistics import fair_split
 
 

@@ -11,7 +11,6 @@ from lmprep.checks.laws.copies import log_choices
 from lmprep.checks.laws.labels import label_laws
 from lmprep.checks.laws.masking import (
     MASKED_COLUMNS,
-    RandomTokens,
     Treatment,
     Units,
     WholeReplacement,
@@ -22,8 +21,10 @@ from lmprep.checks.laws.masking import (
     predicted_flags,
     put_back,
     replacement_law,
+    replacements,
     special_law,
 )
+from lmprep.checks.laws.random_tokens import RandomTokens
 from lmprep.checks.laws.runs import Runs, geometric, reciprocal
 from lmprep.checks.laws.spans import (
     SPAN_COLUMNS,
@@ -39,7 +40,8 @@ from lmprep.checks.laws.spans import (
 )
 from lmprep.checks.laws.tokens import Positions, count_law, maskable
 from lmprep.checks.laws.words import WORD_COLUMNS, Words, word_laws, word_sound, word_units
-from lmprep.checks.record import Batch, Contract, Observer, Subject, in_rows
+from lmprep.checks.record import Batch, Contract, Observer, Subject
+from lmprep.checks.row_arrays import in_rows
 
 _REDRAWN = tuple(MASKED_COLUMNS)
 _WITH_WORDS = {**MASKED_COLUMNS, **WORD_COLUMNS}
@@ -51,7 +53,7 @@ def _common(contract: Contract) -> list[Observer]:
     return [
         special_law(),
         replacement_law(),
-        RandomTokens(contract),
+        RandomTokens(contract, replacements),
         *label_laws(contract),
     ]
 

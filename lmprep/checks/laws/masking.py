@@ -13,23 +13,15 @@ from numpy.typing import NDArray
 
 from lmprep.checks.laws.frames import template_places
 from lmprep.checks.laws.rows import equal_law, frame_sound, length_law, rising_law, vocabulary_law
-from lmprep.checks.record import (
-    Batch,
-    Check,
-    Contract,
-    Law,
-    RowLaw,
-    any_in_rows,
-    statistical,
-)
-from lmprep.checks.statistics import LEAST_EXPECTED, at_most_as_rare, chi_square
+from lmprep.checks.outcomes import RowLaw, statistical
+from lmprep.checks.record import Batch, Check, Contract, Law
+from lmprep.checks.row_arrays import any_in_rows
+from lmprep.checks.statistics import at_most_as_rare, chi_square
 from lmprep.ragged import Ragged
 
 Flags = NDArray[np.bool_]
 Units = Callable[[Batch], NDArray[np.int64]]
 """(batch) -> where among its predicted tokens each unit begins: int64 [U], rising from 0."""
-
-_MOST_BUCKETS = 256
 
 MASKED_COLUMNS = {"input_ids": "ids", "masked_positions": "positions", "masked_labels": "ids"}
 
@@ -210,51 +202,7 @@ def _shares(counts: NDArray[np.generic]) -> str:
     return f"{masked:.2f} % mask, {other:.2f} % random, {kept:.2f} % kept"
 
 
-class RandomTokens:
-    """Random replacements are uniform over the vocabulary without special tokens.
-
-    Only replacements that differ from the original can be seen: the law of one is uniform over all
-    tokens but the original. Neighbouring ids are put into at most 256 buckets.
-
-    Args:
-        pairs: (batch) -> replacements and the tokens that stood there, int32 [R] each.
-    """
-
-    def __init__(
-        self,
-        contract: Contract,
-        pairs: Callable[[Batch], tuple[NDArray[np.int32], NDArray[np.int32]]] | None = None,
-    ) -> None:
-        self._pairs = pairs or _replacements
-        self._pool = np.flatnonzero(contract.in_pool)
-        self._size = contract.vocabulary.size
-        self._found = np.zeros(self._size, np.int64)
-        self._labels = np.zeros(self._size, np.int64)
-
-    def see(self, batch: Batch) -> None:
-        here, labels = self._pairs(batch)
-        self._found += np.bincount(here, minlength=self._size)
-        self._labels += np.bincount(labels, minlength=self._size)
-
-    def check(self) -> Check:
-        seen, labels = self._found[self._pool], self._labels[self._pool]
-        total, drawable, tokens = int(seen.sum()), int(labels.sum()), len(self._pool)
-        buckets = max(1, min(_MOST_BUCKETS, tokens // 2, total // (2 * LEAST_EXPECTED)))
-        edges = np.arange(buckets) * tokens // buckets
-        sizes = np.diff(edges, append=tokens)
-        expected = sizes * ((total - drawable) / tokens)
-        if tokens > 1:
-            expected = expected + (drawable * sizes - np.add.reduceat(labels, edges)) / (tokens - 1)
-        observed = np.add.reduceat(seen, edges)
-        return statistical(
-            "random tokens uniform",
-            f"over {tokens} tokens",
-            f"{total} tokens in {buckets} buckets",
-            "chi-square",
-            chi_square(observed, expected),
-        )
-
-
-def _replacements(batch: Batch) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def replacements(batch: Batch) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Random replacements that can be seen, and the tokens that stood there, int32 [R] each."""
     other = replaced(batch)
     return found(batch)[other], batch.flat("masked_labels")[other]

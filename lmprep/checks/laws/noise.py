@@ -13,7 +13,9 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.checks.record import Batch, RowLaw, in_rows
+from lmprep.checks.outcomes import RowLaw
+from lmprep.checks.record import Batch
+from lmprep.checks.row_arrays import in_rows
 from lmprep.ragged import Ragged
 
 Flags = NDArray[np.bool_]

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from lmprep.checks.laws.noise import Undone, token_noise
 from lmprep.checks.laws.positions import UniformPositions
 from lmprep.checks.laws.rows import rising_law
-from lmprep.checks.record import Batch, Check, Contract, Observer, RowLaw
+from lmprep.checks.outcomes import RowLaw
+from lmprep.checks.record import Batch, Check, Contract, Observer
 from lmprep.ragged import Ragged, offsets_of
 from lmprep.settings import decimal
 

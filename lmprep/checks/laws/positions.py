@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.checks.record import Check, statistical
+from lmprep.checks.outcomes import statistical
+from lmprep.checks.record import Check
 from lmprep.checks.statistics import scatter
 
 _TENTHS = 10
@@ -51,7 +52,9 @@ class UniformPositions:
             share = np.bincount(tenth_of(np.arange(m), np.array(m)), minlength=_TENTHS) / m
             expected += self._drawn[m] * share
             covariance += self._variance[m] * (np.diag(share) - np.outer(share, share))
-        verdict = scatter(self._counts - expected, covariance, expected.min())
+        # Rows of fewer than ten tokens leave some tenths empty.
+        least = expected[expected > 0].min(initial=expected.sum())
+        verdict = scatter(self._counts - expected, covariance, least)
         found = _percent(self._counts)
         return statistical(self._name, _percent(expected), found, "chi-square", verdict)
 

@@ -8,7 +8,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.checks.record import Batch, in_rows, place_in_row, row_of
+from lmprep.checks.record import Batch
+from lmprep.checks.row_arrays import in_rows, place_in_row, row_of
 from lmprep.ragged import Ragged, offsets_of
 
 Flags = NDArray[np.bool_]

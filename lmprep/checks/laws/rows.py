@@ -10,7 +10,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.checks.record import Batch, Contract, RowLaw, any_in_rows
+from lmprep.checks.outcomes import RowLaw
+from lmprep.checks.record import Batch, Contract
+from lmprep.checks.row_arrays import any_in_rows
 from lmprep.ragged import Ragged
 
 Flags = NDArray[np.bool_]

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lmprep.checks.record import Batch, Check, Contract, Observer, statistical
+from lmprep.checks.outcomes import statistical
+from lmprep.checks.record import Batch, Check, Contract, Observer
 from lmprep.checks.statistics import at_least_as_many
 
 _ALONE = 0.1

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmprep.checks.laws.noise import Undone
-from lmprep.checks.record import Batch, Contract, RowLaw, any_in_rows, in_rows, row_of, running
+from lmprep.checks.outcomes import RowLaw
+from lmprep.checks.record import Batch, Contract
+from lmprep.checks.row_arrays import any_in_rows, in_rows, row_of, running
 from lmprep.ragged import Ragged, offsets_of
 
 Flags = NDArray[np.bool_]

@@ -13,14 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmprep.checks.laws.rows import length_law, vocabulary_law
-from lmprep.checks.record import (
-    Batch,
-    Check,
-    Contract,
-    Law,
-    Subject,
-    statistical,
-)
+from lmprep.checks.outcomes import statistical
+from lmprep.checks.record import Batch, Check, Contract, Law, Subject
 from lmprep.checks.statistics import LEAST_EXPECTED, UNDECIDED, Verdict, scatter
 from lmprep.files import file_sha256
 from lmprep.ragged import Ragged

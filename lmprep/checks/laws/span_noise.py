@@ -18,7 +18,9 @@ from lmprep.checks.laws.copies import log_choices
 from lmprep.checks.laws.noise import Undone
 from lmprep.checks.laws.positions import tenth_of
 from lmprep.checks.laws.twins import SEED, Twins, table
-from lmprep.checks.record import Batch, Check, in_rows, place_in_row, row_of, statistical
+from lmprep.checks.outcomes import statistical
+from lmprep.checks.record import Batch, Check
+from lmprep.checks.row_arrays import in_rows, place_in_row, row_of
 from lmprep.checks.statistics import LEAST_EXPECTED, UNDECIDED, Verdict, scatter
 from lmprep.jit import kernel
 

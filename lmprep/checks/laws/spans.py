@@ -16,16 +16,9 @@ from lmprep.checks.laws.positions import UniformPositions
 from lmprep.checks.laws.rows import equal_law, rising_law
 from lmprep.checks.laws.tokens import maskable
 from lmprep.checks.laws.words import Words
-from lmprep.checks.record import (
-    Batch,
-    Check,
-    Contract,
-    RowLaw,
-    any_in_rows,
-    in_rows,
-    running,
-    statistical,
-)
+from lmprep.checks.outcomes import RowLaw, statistical
+from lmprep.checks.record import Batch, Check, Contract
+from lmprep.checks.row_arrays import any_in_rows, in_rows, running
 from lmprep.checks.statistics import chi_square
 from lmprep.ragged import offsets_of
 

@@ -13,7 +13,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.checks.record import Batch, Check, Contract, Observer, statistical
+from lmprep.checks.outcomes import statistical
+from lmprep.checks.record import Batch, Check, Contract, Observer
 from lmprep.checks.statistics import chi_square
 
 Places = NDArray[np.int64]

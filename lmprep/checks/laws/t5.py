@@ -25,7 +25,9 @@ from lmprep.checks.laws.rows import length_law, vocabulary_law
 from lmprep.checks.laws.sentinels import end_laws, sentinel_law, spliced
 from lmprep.checks.laws.span_noise import SpanLengths, SpanPlaces
 from lmprep.checks.laws.streams import window_laws
-from lmprep.checks.record import Batch, Contract, Law, Observer, RowLaw, Subject, in_rows
+from lmprep.checks.outcomes import RowLaw
+from lmprep.checks.record import Batch, Contract, Law, Observer, Subject
+from lmprep.checks.row_arrays import in_rows
 from lmprep.ragged import Ragged
 from lmprep.settings import decimal
 

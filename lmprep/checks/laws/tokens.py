@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from lmprep.checks.laws.frames import template_places
 from lmprep.checks.laws.masking import predicted_flags
 from lmprep.checks.laws.positions import UniformPositions
-from lmprep.checks.record import Batch, Check, Contract, RowLaw, in_rows, running
+from lmprep.checks.outcomes import RowLaw
+from lmprep.checks.record import Batch, Check, Contract
+from lmprep.checks.row_arrays import in_rows, running
 from lmprep.settings import decimal
 
 Flags = NDArray[np.bool_]

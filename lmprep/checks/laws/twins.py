@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.checks.record import Check, statistical
+from lmprep.checks.outcomes import statistical
+from lmprep.checks.record import Check
 from lmprep.checks.statistics import LEAST_EXPECTED, UNDECIDED, Verdict, scatter
 
 SEED = 20190724

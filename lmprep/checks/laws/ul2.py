@@ -14,17 +14,9 @@ from lmprep.checks.laws.rows import length_law, vocabulary_law
 from lmprep.checks.laws.sentinels import end_laws, sentinel_law, spliced
 from lmprep.checks.laws.span_noise import SpanLengths, SpanPlaces
 from lmprep.checks.laws.streams import window_laws
-from lmprep.checks.record import (
-    Batch,
-    Check,
-    Contract,
-    Law,
-    Observer,
-    RowLaw,
-    Subject,
-    in_rows,
-    statistical,
-)
+from lmprep.checks.outcomes import RowLaw, statistical
+from lmprep.checks.record import Batch, Check, Contract, Law, Observer, Subject
+from lmprep.checks.row_arrays import in_rows
 from lmprep.checks.statistics import chi_square
 
 Flags = NDArray[np.bool_]

@@ -15,7 +15,9 @@ from lmprep.checks.laws.frames import template_places
 from lmprep.checks.laws.masking import predicted_flags
 from lmprep.checks.laws.rows import equal_law
 from lmprep.checks.laws.tokens import wanted_counts
-from lmprep.checks.record import Batch, Contract, RowLaw, any_in_rows, in_rows, running
+from lmprep.checks.outcomes import RowLaw
+from lmprep.checks.record import Batch, Contract
+from lmprep.checks.row_arrays import any_in_rows, in_rows, running
 from lmprep.settings import decimal
 
 Flags = NDArray[np.bool_]

@@ -29,7 +29,9 @@ from lmprep.settings import parse_rate, settings_from
 from lmprep.tokenization import folder as tokenizer_folder
 from lmprep.tokenization.encoder import Encoder
 
-_SAMPLE = 200  # sentences of a partition that the library encodes too
+# What the library encodes of a partition, at most.
+_SAMPLE_SENTENCES = 200
+_SAMPLE_BYTES = 100_000
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -149,7 +151,9 @@ class Corpus:
         plain.no_padding()
         plain.encode_special_tokens = True
         vocabulary = self._tokenizer.vocabulary
-        for sentence in range(min(_SAMPLE, len(documents.sentence_offsets) - 1)):
+        for sentence in range(min(_SAMPLE_SENTENCES, len(documents.sentence_offsets) - 1)):
+            if documents.sentence_offsets[sentence] > _SAMPLE_BYTES:
+                break
             text = documents.slice_text(sentence)
             ids = np.array(plain.encode(text, add_special_tokens=False).ids, np.int64)
             special = ~vocabulary.maskable[ids]

@@ -15,7 +15,9 @@ from lmprep.batches import Columns, join_rows
 from lmprep.checks.laws.counts import dropped_tokens
 from lmprep.checks.laws.frames import template_places
 from lmprep.checks.laws.skipgram import word_counts
-from lmprep.checks.record import Batch, Check, Contract, RowLaw, any_in_rows, place_in_row
+from lmprep.checks.outcomes import RowLaw
+from lmprep.checks.record import Batch, Check, Contract
+from lmprep.checks.row_arrays import any_in_rows, place_in_row
 from lmprep.checks.source.corpus import Text
 from lmprep.checks.source.placing import Placed, place
 from lmprep.ragged import Ragged, offsets_of

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmprep.checks.laws.frames import template_places
-from lmprep.checks.record import Batch, in_rows, place_in_row, row_of
+from lmprep.checks.record import Batch
+from lmprep.checks.row_arrays import in_rows, place_in_row, row_of
 from lmprep.checks.source.corpus import Text
 from lmprep.jit import kernel
 from lmprep.ragged import offsets_of
