@@ -12,6 +12,7 @@ from lmprep.checks.source import corpus as source_corpus
 from lmprep.checks.verify import verify
 from lmprep.errors import UsageError
 from lmprep.objective_settings import FORMS
+from lmprep.ragged import Ragged
 from tests.corpora import build_dataset, make_tokenizer, write_corpus
 
 CELLS = [
@@ -188,6 +189,20 @@ def test_a_row_that_is_missing_is_found(builds, corpus, tmp_path):
         assert {"counts", "coverage", "source coverage"} <= failed(folder, corpus), objective
 
 
+@pytest.mark.parametrize(("objective", "family"), [("mlm", "bert"), ("clm", "gpt2")])
+def test_shuffled_rows_too_few_or_too_many_are_found(builds, corpus, tmp_path, objective, family):
+    def fewer(columns):
+        return take_rows(columns, np.arange(1, len(columns["document"])))
+
+    def more(columns):
+        return take_rows(columns, np.append(np.arange(len(columns["document"])), 0))
+
+    for fault in (fewer, more):
+        folder = builds(objective, family, tmp_path)
+        rewrite(folder, fault)
+        assert {"counts", "coverage"} <= failed(folder, corpus), fault.__name__
+
+
 def test_a_row_that_is_there_twice_is_found(builds, corpus, tmp_path):
     def fault(columns):
         rows = np.arange(len(columns["document"]))
@@ -315,6 +330,36 @@ def test_a_segment_that_does_not_begin_with_a_sentence_is_found(builds, corpus, 
     folder = builds("electra", "bert", tmp_path)
     rewrite(folder, fault)
     assert failed(folder, corpus) == {"source segments"}
+
+
+def test_single_segments_in_another_share_than_a_tenth_are_found(tokenizers, tmp_path):
+    """Rows of two segments become one: their text is as it was, one separator is gone."""
+
+    def joined(columns):
+        ids, first = columns["input_ids"], columns["first_segment_length"]
+        rows = [row.tolist() for row in ids]
+        for row, length in enumerate(first.tolist()):
+            if length < len(rows[row]) and row % 4 == 0:
+                del rows[row][length - 1]
+                first[row] = len(rows[row])
+        joined_rows.append(len(ids.values) - sum(map(len, rows)))
+        return {**columns, "input_ids": Ragged.from_rows(rows, np.int32)}
+
+    def fewer_tokens(content):
+        for shard, fewer in zip(content["shards"], joined_rows, strict=True):
+            shard["tokens"] -= fewer
+            shard["scored_tokens"] -= fewer
+
+    joined_rows = []
+    corpus = write_corpus(tmp_path / "larger.txt", documents=800)
+    folder = build_dataset(
+        corpus, tokenizers["bert"], tmp_path / "out", objective="electra", length=24
+    )
+    assert failed(folder, corpus) == set()
+    for number in range(len(manifest_of(folder)["shards"])):
+        rewrite(folder, joined, number)
+    state(folder, fewer_tokens)
+    assert failed(folder, corpus) == {"source one segment"}
 
 
 def test_rows_that_are_not_sound_are_not_held_against_the_source(builds, corpus, tmp_path):

@@ -79,8 +79,10 @@ def test_a_stopped_build_says_how_to_go_on_and_does(tokenizer, tmp_path, number,
         "--pairs", "nsp", "--length", "48", "--partition-size", "10kB", "--workers", "2",
     ]  # fmt: skip
     process = subprocess.Popen(
-        command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+        command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        # A background job of a shell is started with Ctrl-C ignored, and its children are too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
     receipts = tmp_path / "out" / "receipts"
     deadline = time.monotonic() + 120
     while len(list(receipts.glob("*.json"))) < 3:

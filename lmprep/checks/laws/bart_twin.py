@@ -22,11 +22,14 @@ Flags = NDArray[np.bool_]
 Places = NDArray[np.int64]
 
 _RUNS = (1, 2, 3, 5, 8)  # the last word count of a class of runs; longer ones are one more
+_GAPS = (1, 2, 4, 8, 16, 32)  # the same, for tokens from one mask to the next
 _FIGURES = (
     *(f"lost tokens in tenth {tenth}" for tenth in range(1, 11)),
     *(f"masks in tenth {tenth}" for tenth in range(1, 11)),
     *(f"lost runs of up to {words} words" for words in _RUNS),
     "longer lost runs",
+    *(f"masks up to {tokens} tokens apart" for tokens in _GAPS),
+    "masks further apart",
     "random tokens",
     *(f"rows that begin in tenth {tenth}" for tenth in range(1, 11)),
     "sentences before their next",
@@ -114,6 +117,9 @@ def _figures(rest: Remains, words: Flags, sentence_starts: Ragged) -> NDArray[np
     tenth = tenth_of(place_in_row(rows), rows.lengths[row])
     masks = inputs.values == rest.mask
     mask_tenth = tenth_of(place_in_row(inputs), inputs.lengths[at])
+    mask_row, mask_place = at[masks], place_in_row(inputs)[masks]
+    beside = mask_row[1:] == mask_row[:-1]
+    apart = np.diff(mask_place)[beside]
     run_row, run_words = _lost_runs(rest, words, sentence_starts)
     blocks = blocks_of(rest, sentence_starts)
     opens = np.flatnonzero(blocks.opens)
@@ -124,6 +130,7 @@ def _figures(rest: Remains, words: Flags, sentence_starts: Ragged) -> NDArray[np
             table(row[rest.lost], tenth[rest.lost], n, 10),
             table(at[masks], mask_tenth[masks], n, 10),
             table(run_row, np.searchsorted(_RUNS, run_words), n, len(_RUNS) + 1),
+            table(mask_row[1:][beside], np.searchsorted(_GAPS, apart), n, len(_GAPS) + 1),
             rest.random_counts[:, None],
             table(blocks.row[opens], first_tenth, n, 10),
             np.bincount(blocks.row[follows], minlength=n)[:, None],

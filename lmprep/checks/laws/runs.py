@@ -66,7 +66,7 @@ class Runs:
         drawn = np.zeros(len(chosen), np.bool_)
         counts, joined = np.diff(words.offsets), words.joined
         row = np.repeat(np.arange(len(batch)), counts)
-        order = np.lexsort((self._random.random(len(chosen)), row))
+        order = np.argsort(row + self._random.random(len(chosen)))  # rows stay together
         lengths = np.searchsorted(self._law, self._random.random(len(chosen)), side="right") + 1
         wanted = self._wanted[batch.ids.lengths]
         _draw(words.sizes, joined, words.offsets, order, lengths, wanted, self._through, drawn)

@@ -19,6 +19,7 @@ from lmprep.checks.outcomes import RowLaw
 from lmprep.checks.record import Batch, Check, Contract
 from lmprep.checks.row_arrays import any_in_rows, place_in_row
 from lmprep.checks.source.corpus import Text
+from lmprep.checks.source.one_segment import OneSegmentShare
 from lmprep.checks.source.placing import Placed, place
 from lmprep.ragged import Ragged, offsets_of
 
@@ -30,7 +31,8 @@ def joined(batches: Sequence[Batch]) -> Batch:
     """The rows of one shard together."""
     columns: Columns = join_rows([batch.columns for batch in batches])
     numbers = np.concatenate([batch.numbers for batch in batches])
-    ranks = np.concatenate([batch.ranks for batch in batches])
+    # From 0 without gaps, also where rows are missing.
+    ranks = np.argsort(np.argsort(np.concatenate([batch.ranks for batch in batches])))
     first = batches[0]
     return Batch(
         columns,
@@ -53,6 +55,7 @@ class SourceRows:
         self._laws = {
             name: RowLaw.of_flags(name, text) for name, text in _laws_of(contract).items()
         }
+        self._one_segment = OneSegmentShare(contract)
         self._input = self._lost = self._separators = 0
         self._counts = np.zeros(contract.vocabulary.size, np.int64)
         self.complete = True
@@ -71,12 +74,16 @@ class SourceRows:
         self._separators -= int(template_places(batch).sum())
         missing = placed.missing(len(batch))
         self._tokens.note(batch, missing)
+        if self._contract.subject.frame == "segments":
+            self._one_segment.note(batch, text, placed)
         for name, law in self._laws.items():
             law.note(batch, _BROKEN[name](batch, text, placed) & ~missing)
 
     def checks(self) -> list[Check]:
         """The outcome over all partitions."""
         rows = [self._tokens.check(), *(law.check() for law in self._laws.values())]
+        if self._contract.subject.frame == "segments":
+            rows.append(self._one_segment.check())
         return [*rows, self._coverage()] if self.complete else rows
 
     def _coverage(self) -> Check:
