@@ -88,6 +88,11 @@ class BuildSettings(Settings):
                 f"copies {self.copies} would all be alike: {self.objective} draws nothing; "
                 "copies 1 would do"
             )
+        if short and row.second_stage == "sums":
+            raise ValueError(
+                f"short_sequence_probability does not apply to {self.objective}, which loses the "
+                "contexts between windows; 0 would do"
+            )
         if self.keep_order and row.second_stage == "sums":
             raise ValueError(
                 f"keep_order does not apply to {self.objective}, whose rows are always sorted"

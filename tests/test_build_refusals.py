@@ -177,6 +177,10 @@ def test_a_document_a_file_and_too_few_files_is_refused(
         ({"pairs": "nsp", "sentences": "none"}, "pairs nsp .* sentences line or icu would do"),
         ({"pairs": "sop", "sentences": "none"}, "pairs sop .* sentences line or icu would do"),
         ({"objective": "cooccurrence", "keep_order": True}, "keep_order does not apply"),
+        (
+            {"objective": "cooccurrence", "short_sequence_probability": "0.1"},
+            "short_sequence_probability does not apply",
+        ),
         ({"objective": "skipgram", "window": 0}, "window 0 must be from 1"),
         ({"objective": "skipgram", "negatives": 0}, "negatives 0 must be from 1"),
         ({"objective": "cooccurrence", "window": 101}, "window 101 must be from 1 to 100"),
