@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
+from typing import NoReturn
 
 import click
 
@@ -72,10 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        _fail(f"Interrupted. {_how_to_go_on(arguments)}", INTERRUPTED)
-    except _Terminated:
-        _fail(f"Terminated. {_how_to_go_on(arguments)}", TERMINATED)
+    except (KeyboardInterrupt, click.Abort, _Terminated) as stop:
+        _fail_stopped(stop, arguments)
     except BrokenPipeError:
         # The reader (`| head`) has enough. Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -89,6 +88,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         _fail(f"{place}{error.strerror or error}.", 1)
+    except Exception as error:
+        if (behind := _stop_behind(error)) is None:
+            raise
+        _fail_stopped(behind, arguments)
+
+
+def _stop_behind(error: BaseException) -> BaseException | None:
+    """The Ctrl-C or SIGTERM that an error came of, if it did.
+
+    Numba, stopped while it compiles, stumbles over the kernel it has half made.
+    """
+    behind = error.__context__
+    while behind is not None and not isinstance(behind, KeyboardInterrupt | _Terminated):
+        behind = behind.__context__
+    return behind
+
+
+def _fail_stopped(stop: BaseException, arguments: Sequence[str] | None) -> None:
+    terminated = isinstance(stop, _Terminated)
+    what, code = ("Terminated", TERMINATED) if terminated else ("Interrupted", INTERRUPTED)
+    _fail(f"{what}. {_how_to_go_on(arguments)}", code)
 
 
 # Packages that come with an extra: what needs them, and its name.
@@ -123,7 +143,7 @@ def _on_sigterm(_signal: int, _frame: FrameType | None) -> None:
     raise _Terminated
 
 
-def _fail(message: str, code: int) -> None:
+def _fail(message: str, code: int) -> NoReturn:
     click.echo(message if code >= INTERRUPTED else f"Error: {message}", err=True)
     sys.exit(code)
 

@@ -198,3 +198,23 @@ def test_a_stopped_command_says_what_that_command_needs():
     assert "--resume" not in _how_to_go_on(["run", "r.toml"])
     assert "again" in _how_to_go_on(["run", "r.toml"])
     assert _how_to_go_on(["vocab", "x"]) == "Nothing was written."
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_an_error_that_a_stop_led_to_is_a_stop(monkeypatch, capsys, stopped):
+    from lmprep import cli
+
+    def compile_kernel(*_: object, **__: object) -> None:
+        try:
+            raise KeyboardInterrupt if stopped else KeyError("something else")
+        except BaseException:
+            raise RuntimeError("no compiled object yet")  # noqa: B904
+
+    monkeypatch.setattr(cli.cli, "main", compile_kernel)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    with pytest.raises(SystemExit if stopped else RuntimeError) as ended:
+        cli.main(["build"])
+
+    if stopped:
+        assert ended.value.code == 130
+        assert "--resume" in capsys.readouterr().err
