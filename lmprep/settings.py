@@ -68,6 +68,14 @@ def parse_duration(text: object) -> float:
     return float(Fraction(found[1]) * _TIME_UNITS[found[2]])
 
 
+def parse_stage(text: str) -> tuple[int, Fraction]:
+    """`512:0.1` as a length and a share."""
+    length, colon, share = text.partition(":")
+    if not colon or not length.strip().isdecimal() or not 0 < parse_rate(share) <= 1:
+        raise ValueError(f"stage {text!r} is not of the form LENGTH:SHARE, such as 512:0.1")
+    return int(length), parse_rate(share)
+
+
 def decimal(rate: Fraction) -> str:
     """A rate as the shortest exact text: `0.15`, or `1/3` where no decimal is exact."""
     value = float(rate)
@@ -108,6 +116,8 @@ def settings_from(kind: type[SettingsType], written: Mapping[str, Any]) -> Setti
 
 def _parsed(annotation: str, value: Any) -> Any:
     """A value as its field has it: rates and numbers are read from their text."""
+    if annotation.startswith("tuple["):
+        return tuple(_parsed(annotation[6:].partition(",")[0], each) for each in value)
     parse = {"Fraction": parse_rate, "Number": parse_number}.get(annotation.split(" | ")[0])
     return value if parse is None or value is None else parse(value)
 
@@ -270,10 +280,22 @@ class VocabSettings(Settings):
             raise ValueError(f"cased applies to wordpiece and word; {self.algorithm} always is")
 
 
-SCHEDULES = ("linear", "constant")
+OPTIMIZERS = ("adamw", "muon")
+SCHEDULES = ("linear", "cosine", "inverse-sqrt", "wsd", "constant")
+SHARDINGS = ("replicate", "shard")
+COMPILE = ("auto", "on", "off")
 PRECISIONS = ("auto", "bf16", "fp32")
 DEVICES = ("auto", "cpu", "cuda")
 BUDGETS = ("steps", "tokens", "time")
+_TRAINING_CHOICES = {
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "precision": PRECISIONS,
+    "device": DEVICES,
+    "compile": COMPILE,
+    "sharding": SHARDINGS,
+}
+_POSITIVE = ("batch_tokens", "clip", "skips", "checkpoint_every", "keep_last", "log_every")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -281,38 +303,71 @@ class PretrainSettings(Settings):
     """How a model is trained. Exactly one of steps, tokens and time says for how long.
 
     Args:
-        model: a name of `models.settings.MODELS`, or a TOML file.
+        model: a name of `models.settings.MODELS`, or a TOML file; empty with `init`, whose model
+            it then is.
+        init: where the first weights come from: a run folder, a folder of Hugging Face's layout or
+            a name on its hub; None draws them.
         steps: updates of the weights.
         tokens: tokens of the rows seen, before corruption; padding not counted.
         time: seconds of training, validations and checkpoints not counted; the schedule follows
             the clock.
-        batch_tokens: tokens in the inputs of an update, padding counted: sequences = batch_tokens
-            // length. What an encoder-decoder predicts comes on top.
+        stages: of the training, one after another, as `LENGTH:SHARE`: its datasets are those with
+            sequences of this length, and it has this share of the budget; empty for one stage of
+            all datasets.
+        weights: shares of the datasets in a batch, in their order; empty in proportion to their
+            rows.
+        batch_tokens: positions in the inputs of an update over all devices. What an
+            encoder-decoder predicts comes on top.
+        micro_tokens: positions that a device computes at once, several times for an update if
+            need be; None chooses.
+        packed: whether rows that are shorter than `length` share one, kept apart, instead of being
+            padded.
+        optimizer: `adamw`, or `muon` for the matrices of the blocks and AdamW for the rest.
         lr: peak learning rate; by default 5e-4, or 1e-4 for models 768 wide or wider.
-        schedule: after the warmup, `linear` falls to 0, `constant` stays.
+        schedule: after the warmup, `linear` and `cosine` fall to `final_lr` at the end,
+            `inverse-sqrt` falls with the root of the progress, `wsd` stays and falls linearly in
+            the last part (`cooldown`), `constant` stays.
         warmup: share of the training in which the learning rate rises to its peak.
+        cooldown: share of the training, at its end, in which the rate of `wsd` falls.
+        final_lr: what the rate falls to, as a share of the peak.
         weight_decay: of matrices and embeddings; biases and norms never decay.
         beta1, beta2: AdamW's.
         clip: the norm gradients are scaled down to.
         dropout: of hidden states and of attention; by default the model's.
         precision: `auto` is bf16 where the processor has instructions for it, else fp32.
         device: `auto` is cuda where there is one.
+        compile: whether torch compiles the model; `auto` does on CUDA.
+        sharding: under `torchrun`, every process has the whole model (`replicate`), or a part of
+            weights, gradients and optimizer (`shard`).
         seed: of weights, order and dropout.
         token_weight, pair_weight, boundary_weight: of the losses in their sum: of the predicted
             tokens, of sentence pairs, of the span-boundary objective.
+        spike: a step whose loss lies more than so many standard deviations above the mean of the
+            last 128 is skipped; 0 skips only what is infinite or not a number.
+        skips: skipped steps in a row that end the training.
         checkpoint_every: steps from one checkpoint (and validation) to the next.
+        keep_last: newest checkpoints that are kept.
+        keep_every: steps from one checkpoint that is kept for good to the next; None keeps none.
         log_every: steps in a line of the metrics.
         static: later epochs see the stored corruption again instead of a new one.
     """
 
-    model: str
+    model: str = ""
+    init: str | None = None
     steps: int | None = None
     tokens: int | None = None
     time: float | None = None
+    stages: tuple[str, ...] = ()
+    weights: tuple[Fraction, ...] = ()
     batch_tokens: int = 4096
+    micro_tokens: int | None = None
+    packed: bool = True
+    optimizer: str = "adamw"
     lr: float | None = None
     schedule: str = "linear"
     warmup: Fraction = Fraction(1, 10)
+    cooldown: Fraction = Fraction(1, 5)
+    final_lr: Fraction = Fraction(0)
     weight_decay: float = 0.01
     beta1: float = 0.9
     beta2: float = 0.999
@@ -320,23 +375,31 @@ class PretrainSettings(Settings):
     dropout: float | None = None
     precision: str = "auto"
     device: str = "auto"
+    compile: str = "auto"
+    sharding: str = "replicate"
     seed: int = 0
     token_weight: float = 1.0
     pair_weight: float = 1.0
     boundary_weight: float = 1.0
+    spike: float = 6.0
+    skips: int = 20
     checkpoint_every: int = 500
+    keep_last: int = 2
+    keep_every: int | None = None
     log_every: int = 10
     static: bool = False
 
     def __post_init__(self) -> None:
-        choice("schedule", self.schedule, SCHEDULES)
-        choice("precision", self.precision, PRECISIONS)
-        choice("device", self.device, DEVICES)
+        for name, choices in _TRAINING_CHOICES.items():
+            choice(name, getattr(self, name), choices)
+        if not self.model and self.init is None:
+            raise ValueError("a model is needed, such as bert-mini; or an init, whose model it is")
         budgets = [name for name in BUDGETS if getattr(self, name) is not None]
         if len(budgets) != 1:
             found = " and ".join(budgets) or "none"
             raise ValueError(f"exactly one of steps, tokens and time is needed; found {found}")
-        for name in (*budgets, "batch_tokens", "clip", "checkpoint_every", "log_every"):
+        optional = [n for n in ("micro_tokens", "keep_every") if getattr(self, n) is not None]
+        for name in (*budgets, *optional, *_POSITIVE):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} {getattr(self, name)} must be above 0")
         if self.lr is not None and not 0 < self.lr < 1:
@@ -345,8 +408,12 @@ class PretrainSettings(Settings):
             value = getattr(self, name)
             if value is not None and not 0 <= value < 1:
                 raise ValueError(f"{name} {value} must be from 0 to below 1")
-        for name in ("weight_decay", "token_weight", "pair_weight", "boundary_weight"):
+        for name in ("weight_decay", "token_weight", "pair_weight", "boundary_weight", "spike"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} {getattr(self, name)} must not be negative")
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed {self.seed} must be from 0 to 2^63 - 1")
+        if self.stages and (total := sum(share for _, share in map(parse_stage, self.stages))) != 1:
+            raise ValueError(f"the shares of the stages come to {decimal(total)}; they must make 1")
+        if any(weight <= 0 for weight in self.weights):
+            raise ValueError("weights must be above 0; leave out a dataset that is to have none")

@@ -22,7 +22,7 @@ _CHOICES = {
     "norm": ("layer", "rms"),
     "norm_place": ("post", "pre"),
     "activation": ("gelu", "gelu-tanh", "relu", "gated-gelu"),
-    "positions": ("learned", "relative"),
+    "positions": ("learned", "sinusoidal", "rotary", "relative"),
     "output": ("tied", "tied-scaled", "separate"),
     "initialization": ("truncated-normal", "normal", "scaled-normal", "t5"),
 }
