@@ -415,5 +415,5 @@ class PretrainSettings(Settings):
             raise ValueError(f"seed {self.seed} must be from 0 to 2^63 - 1")
         if self.stages and (total := sum(share for _, share in map(parse_stage, self.stages))) != 1:
             raise ValueError(f"the shares of the stages come to {decimal(total)}; they must make 1")
-        if any(weight <= 0 for weight in self.weights):
-            raise ValueError("weights must be above 0; leave out a dataset that is to have none")
+        if self.weights and (sum(self.weights) != 1 or not all(self.weights)):
+            raise ValueError("weights must be above 0 and make 1, such as 0.7 and 0.3")
