@@ -6,6 +6,7 @@ RoBERTa (arXiv:1907.11692), section 4.1. Copy k redrawn here is, column for colu
 
 from __future__ import annotations
 
+from collections.abc import Container
 from pathlib import Path
 
 import numpy as np
@@ -64,17 +65,22 @@ class Redrawn:
     def __len__(self) -> int:
         return len(self._dataset)
 
-    def rows(self, indices: NDArray[np.int64]) -> Columns:
-        """The given rows (int64 [B]) in the given order, corrupted anew if anything is drawn."""
-        stored = self._dataset.rows(indices)
+    def rows(self, indices: NDArray[np.int64], names: Container[str] | None = None) -> Columns:
+        """The given rows (int64 [B]) in the given order, corrupted anew if anything is drawn.
+
+        Args:
+            names: as for `Dataset.rows`.
+        """
         if self._restore is None:
-            return stored
+            return self._dataset.rows(indices, names)
+        stored = self._dataset.rows(indices)
         sequences = self._restore(stored, self._settings, self.vocabulary)
         shards, local = self._dataset.locate(indices)
         keys = np.empty(len(indices), np.uint64)
         _row_keys(shards, local, self._rows, self._order, self._corruption, self._keep_order, keys)
         columns = self._corrupt(sequences, self._settings, self.vocabulary, keys)
-        return {**columns, **sequences.provenance()}
+        columns |= sequences.provenance()
+        return {name: columns[name] for name in columns if not names or name in names}
 
 
 def load(folder: str | Path, copy: int = 0) -> Dataset | Redrawn:

@@ -6,6 +6,7 @@ Rates are exact decimals (`0.15` is 15/100, never the float beside it), sizes ar
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from difflib import get_close_matches
@@ -74,6 +75,17 @@ def parse_stage(text: str) -> tuple[int, Fraction]:
     if not colon or not length.strip().isdecimal() or not 0 < parse_rate(share) <= 1:
         raise ValueError(f"stage {text!r} is not of the form LENGTH:SHARE, such as 512:0.1")
     return int(length), parse_rate(share)
+
+
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """`key=value` as the key and the value: TOML's, or else plain text."""
+    key, equals, written = text.partition("=")
+    if not equals or not key.strip():
+        raise ValueError(f"--set {text!r} is not of the form key=value")
+    try:
+        return key.strip(), tomllib.loads(f"value = {written}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), written.strip()
 
 
 def decimal(rate: Fraction) -> str:
@@ -413,7 +425,29 @@ class PretrainSettings(Settings):
                 raise ValueError(f"{name} {getattr(self, name)} must not be negative")
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed {self.seed} must be from 0 to 2^63 - 1")
-        if self.stages and (total := sum(share for _, share in map(parse_stage, self.stages))) != 1:
+        total = sum((share for _, share in map(parse_stage, self.stages)), Fraction(0))
+        if self.stages and total != 1:
             raise ValueError(f"the shares of the stages come to {decimal(total)}; they must make 1")
         if self.weights and (sum(self.weights) != 1 or not all(self.weights)):
             raise ValueError("weights must be above 0 and make 1, such as 0.7 and 0.3")
+        self._check_schedule()
+
+    def _check_schedule(self) -> None:
+        """Shares in range, and none that the schedule would pass over."""
+        for name in ("warmup", "cooldown", "final_lr"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} {getattr(self, name)} must be from 0 to 1")
+        if self.schedule == "inverse-sqrt" and not self.warmup:
+            raise ValueError("inverse-sqrt falls from the end of the warmup, which must be above 0")
+        if self.schedule in ("inverse-sqrt", "constant") and self.final_lr:
+            raise ValueError(
+                f"final_lr {decimal(self.final_lr)} is for linear, cosine and wsd; "
+                f"{self.schedule} does not fall to it"
+            )
+        if self.schedule != "wsd" and self.cooldown != PretrainSettings.cooldown:
+            raise ValueError(f"cooldown is for the schedule wsd, not for {self.schedule}")
+        if self.schedule == "wsd" and self.cooldown == 0:
+            raise ValueError("wsd falls in its cooldown, which must be above 0; or use constant")
+        if self.schedule == "wsd" and self.warmup + self.cooldown > 1:
+            both = f"warmup {decimal(self.warmup)} and cooldown {decimal(self.cooldown)}"
+            raise ValueError(f"{both} are more than the whole training: they may make 1 at most")

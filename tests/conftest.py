@@ -24,6 +24,13 @@ settings.load_profile("lmprep")
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`pytest tests/faults --rounds 20`."""
+    parser.addoption(
+        "--rounds", type=int, default=2, help="of each attack of tests/faults (default 2)"
+    )
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """A folder of real corpora, where there is one."""

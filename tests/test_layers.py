@@ -38,13 +38,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "checks": MAKING,
     "training": MAKING | {"models"},
     "evaluation": MAKING | {"models", "training"},
-    "recipe": MAKING | TRAINING,
+    "export": MAKING | {"models", "training", "evaluation"},
+    "recipe_file": MAKING | TRAINING,
+    "recipe": MAKING | TRAINING | {"recipe_file"},
     "report": set(),
     "shipped": set(),
-    "cli": MAKING | TRAINING | {"recipe", "report", "shipped"},
+    "cli": MAKING | TRAINING | {"recipe", "recipe_file", "report", "shipped", "export"},
     "__main__": {"cli"},
 }
-TORCH = {"models", "training", "evaluation"}
+TORCH = {"models", "training", "evaluation", "export"}
 BARE = {"objectives", "sequences"}  # numpy and the primitives only
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from lmprep.cli.evaluate import show_figures
 from lmprep.errors import UsageError
-from lmprep.recipe import Step, load_recipe, run_recipe
+from lmprep.recipe import Step, run_recipe
+from lmprep.recipe_file import load_recipe
 from lmprep.shards.reader import Dataset
 from lmprep.shipped import shipped_recipes
 from lmprep.training.tasks import MODEL_KINDS

@@ -20,7 +20,9 @@ from lmprep import __version__
 from lmprep.cli.build import build
 from lmprep.cli.docs import docs
 from lmprep.cli.evaluate import evaluate
+from lmprep.cli.export import export
 from lmprep.cli.inspect import inspect
+from lmprep.cli.plot import plot
 from lmprep.cli.pretrain import pretrain
 from lmprep.cli.recipes import recipes
 from lmprep.cli.run import run
@@ -28,7 +30,7 @@ from lmprep.cli.stats import stats
 from lmprep.cli.try_ import try_
 from lmprep.cli.verify import verify
 from lmprep.cli.vocab import vocab
-from lmprep.errors import LmprepError
+from lmprep.errors import Interrupted, LmprepError, UsageError
 
 INTERRUPTED, TERMINATED = 130, 143
 
@@ -51,7 +53,10 @@ def cli() -> None:
     """
 
 
-for command in (vocab, try_, build, inspect, verify, stats, pretrain, evaluate, run, recipes, docs):
+for command in (
+    vocab, try_, build, inspect, verify, stats, pretrain, plot, evaluate, export, run,
+    recipes, docs,
+):  # fmt: skip
     cli.add_command(command)
 
 
@@ -69,6 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
     except LmprepError as error:
+        if _said_by_another_rank(error):
+            sys.exit(error.exit_code)
         _fail(str(error), error.exit_code)
     except click.ClickException as error:
         error.show()
@@ -92,6 +99,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if (behind := _stop_behind(error)) is None:
             raise
         _fail_stopped(behind, arguments)
+
+
+def _said_by_another_rank(error: LmprepError) -> bool:
+    """Under torchrun the first process speaks for all of what all of them meet."""
+    everywhere = isinstance(error, UsageError | Interrupted)
+    return everywhere and os.environ.get("RANK", "0") != "0"
 
 
 def _stop_behind(error: BaseException) -> BaseException | None:

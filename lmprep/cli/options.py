@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -25,7 +26,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 Result = TypeVar("Result")
 
 
-class _Written(click.ParamType[Any]):
+class Written(click.ParamType[Any]):
     """A value in one of the notations of `lmprep.settings`."""
 
     def __init__(self, name: str, parse: Callable[[object], Any]) -> None:
@@ -41,10 +42,30 @@ class _Written(click.ParamType[Any]):
             self.fail(str(error), param, ctx)
 
 
-RATE: click.ParamType[Fraction] = _Written("rate", parse_rate)
-NUMBER: click.ParamType[Fraction] = _Written("number", parse_number)
-SIZE: click.ParamType[int] = _Written("size", parse_size)
-DURATION: click.ParamType[float] = _Written("duration", parse_duration)
+RATE: click.ParamType[Fraction] = Written("rate", parse_rate)
+NUMBER: click.ParamType[Fraction] = Written("number", parse_number)
+SIZE: click.ParamType[int] = Written("size", parse_size)
+DURATION: click.ParamType[float] = Written("duration", parse_duration)
+
+
+class _Picture(click.ParamType[Path]):
+    """A file that can be drawn into."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        path = Path(value)
+        if path.suffix.lower() not in PICTURES:
+            self.fail(f"{path} is neither {' nor '.join(PICTURES)}", param, ctx)
+        if path.is_dir():
+            self.fail(f"{path} is a folder", param, ctx)
+        if not path.parent.is_dir():
+            self.fail(f"the folder {path.parent} does not exist", param, ctx)
+        return path
+
+
+PICTURES = (".png", ".svg")
+PICTURE = _Picture()
 
 
 def default_workers() -> int:

@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from lmprep.cli.console import make_table, say, show_json, show_table
-from lmprep.cli.options import DURATION, RATE, given, settled
+from lmprep.cli.console import say, show_json, show_table
+from lmprep.cli.live import display, duration, validation_facts
+from lmprep.cli.options import DURATION, RATE, Written, given, settled
 from lmprep.errors import UsageError
-from lmprep.settings import DEVICES, PRECISIONS, SCHEDULES, PretrainSettings
+from lmprep.settings import (
+    COMPILE,
+    DEVICES,
+    OPTIMIZERS,
+    PRECISIONS,
+    SCHEDULES,
+    SHARDINGS,
+    PretrainSettings,
+    parse_assignment,
+    parse_rate,
+)
 
 if TYPE_CHECKING:
-    from lmprep.training.metrics import Progress
     from lmprep.training.pretraining import Result, Setup
 
-_SECONDS_BETWEEN_LINES = 5.0
+_SHARES = Written("shares", lambda text: tuple(map(parse_rate, str(text).split(","))))
 # Flags that are not settings of the run.
-_RUN_FLAGS = ("datasets", "run", "validation", "resume", "dry_run", "as_json")
+_RUN_FLAGS = ("datasets", "run", "validation", "changes", "resume", "dry_run", "as_json")
 
 
 def _default(name: str) -> str:
     """The default of a setting, as help shows it."""
-    return f"  [default: {PretrainSettings(model='', steps=1).as_dict()[name]}]"
+    return f"  [default: {PretrainSettings(model='any', steps=1).as_dict()[name]}]"
 
 
 @click.command(
@@ -53,6 +60,11 @@ def _default(name: str) -> str:
     help="A name such as bert-mini, gpt2-small, t5-tiny or bart-base, or a TOML file.",
 )
 @click.option(
+    "--init",
+    metavar="RUN|FOLDER|NAME",
+    help="First weights: of a run, of a folder in Hugging Face's layout, or of a name on its hub.",
+)
+@click.option(
     "--steps", type=int, help="Updates of the weights. One of --steps, --tokens, --time is needed."
 )
 @click.option("--tokens", type=int, help="Tokens of text to see, padding not counted.")
@@ -62,9 +74,22 @@ def _default(name: str) -> str:
     help="How long to train, such as 90s, 10m or 1.5h; validations and checkpoints do not count.",
 )
 @click.option(
+    "--stage",
+    "stages",
+    multiple=True,
+    metavar="LENGTH:SHARE",
+    help="A part of the training on the datasets of this length, such as 128:0.9; one for each.",
+)
+@click.option(
+    "--weights", type=_SHARES, help="Shares of the datasets, such as 0.7,0.3.  [default: by rows]"
+)
+@click.option(
     "--batch-tokens",
     type=int,
     help="Tokens in the inputs of an update, padding counted." + _default("batch_tokens"),
+)
+@click.option(
+    "--optimizer", type=click.Choice(OPTIMIZERS), help="Of the weights." + _default("optimizer")
 )
 @click.option("--lr", type=float, help="Peak learning rate.  [default: 5e-4; 1e-4 from width 768]")
 @click.option(
@@ -99,6 +124,16 @@ def _default(name: str) -> str:
     help="Of matrix products; auto: bf16 where the processor has it." + _default("precision"),
 )
 @click.option("--device", type=click.Choice(DEVICES), help="Where to compute." + _default("device"))
+@click.option(
+    "--compile",
+    type=click.Choice(COMPILE),
+    help="Whether torch compiles the model; auto: on CUDA." + _default("compile"),
+)
+@click.option(
+    "--sharding",
+    type=click.Choice(SHARDINGS),
+    help="Under torchrun: a whole model for each process, or a part." + _default("sharding"),
+)
 @click.option("--seed", type=int, help="Of weights, order and dropout." + _default("seed"))
 @click.option(
     "--eval",
@@ -114,6 +149,9 @@ def _default(name: str) -> str:
     + _default("checkpoint_every"),
 )
 @click.option(
+    "--keep-every", type=int, help="Checkpoints that are kept for good: every so many steps."
+)
+@click.option(
     "--log-every", type=int, help="Steps in a line of metrics.jsonl." + _default("log_every")
 )
 @click.option(
@@ -121,6 +159,17 @@ def _default(name: str) -> str:
     is_flag=True,
     default=None,
     help="Use the stored corruption in every epoch instead of drawing a new one.",
+)
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Another setting: "
+    + ", ".join(
+        ("micro_tokens", "packed", "cooldown", "final_lr", "beta1", "beta2", "spike", "skips")
+    )
+    + ", keep_last.",
 )
 @click.option(
     "--resume",
@@ -142,10 +191,11 @@ def pretrain(**options: Any) -> None:
     Ctrl-C and SIGTERM finish the step, save a checkpoint and exit with 130 or 143.
     """
     from lmprep.training import pretraining
+    from lmprep.training.distributed import ranks_here
     from lmprep.training.run_folder import refuse_existing
 
     datasets, run, resume = list(options["datasets"]), options["run"], options["resume"]
-    settings = _settings(run, given(options, *_RUN_FLAGS), resume=resume)
+    settings = _settings(run, _flags(options), resume=resume)
     if not resume:
         refuse_existing(run)
     if options["dry_run"]:
@@ -162,14 +212,25 @@ def pretrain(**options: Any) -> None:
             resume=resume,
             on_progress=on_progress,
         )
-    _show_result(result, options["as_json"])
+    if ranks_here().leads:
+        _show_result(result, options["as_json"])
+
+
+def _flags(options: dict[str, Any]) -> dict[str, Any]:
+    """The settings that are given, by flags of their own or by --set."""
+    flags = given(options, *_RUN_FLAGS)
+    if not flags.get("stages"):
+        flags.pop("stages", None)
+    return flags | dict(settled(partial(parse_assignment, text)) for text in options["changes"])
 
 
 def _settings(run: Path, flags: dict[str, Any], *, resume: bool) -> PretrainSettings:
     from lmprep.training.run_folder import settings_for
 
-    if "model" not in flags and not (resume and run.exists()):
-        raise UsageError("--model is missing", fix="Give one, such as --model bert-mini")
+    if not {"model", "init"} & set(flags) and not (resume and run.exists()):
+        raise UsageError(
+            "--model is missing", fix="Give one, such as --model bert-mini, or an --init"
+        )
     return settled(lambda: settings_for(run, flags, resume=resume))
 
 
@@ -185,7 +246,7 @@ def _show_estimate(prepared: Setup, as_json: bool) -> None:
         "epochs": f"{facts['epochs']:.2f}",
         "memory_bytes": f"{facts['memory_bytes'] / 1e9:.2f} GB",
         "seconds_per_step": f"{facts['seconds_per_step']:.3f}",
-        "seconds": _duration(facts["seconds"]),
+        "seconds": duration(facts["seconds"]),
     }
     rows = [(name.replace("_", " "), value) for name, value in shown.items()]
     show_table("Estimate (nothing written)", ("what", "value"), rows)
@@ -198,64 +259,9 @@ def _show_result(result: Result, as_json: bool) -> None:
         show_json({**asdict(result), "run": str(result.run)})
         return
     losses = {name: f"{value:.4g}" for name, value in result.losses.items()}
-    validation = _validation_facts(result.validation, result.validation_step, result.step)
+    validation = validation_facts(result.validation, result.validation_step, result.step)
     numbers = ", ".join(f"{name} {value}" for name, value in (losses | validation).items())
     say(
         f"{result.run}: {result.step:,} steps, {result.tokens:,} tokens, "
-        f"{_duration(result.seconds)}; {numbers}"
+        f"{duration(result.seconds)}; {numbers}"
     )
-
-
-@contextmanager
-def display() -> Iterator[Callable[[Progress], None]]:
-    """Draws the progress of a training: live on a terminal, plain lines elsewhere."""
-    if not sys.stderr.isatty():
-        yield _Lines()
-        return
-    from rich.console import Console
-    from rich.live import Live
-
-    with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
-        yield lambda progress: live.update(
-            make_table("pretrain", ("what", "value"), list(_facts(progress).items())), refresh=True
-        )
-
-
-class _Lines:
-    """A line when the last one is a few seconds ago, and at the end."""
-
-    def __init__(self) -> None:
-        self._last = 0.0
-
-    def __call__(self, progress: Progress) -> None:
-        now = time.monotonic()
-        if now - self._last >= _SECONDS_BETWEEN_LINES or progress.fraction >= 1:
-            self._last = now
-            say("pretrain: " + ", ".join(f"{k} {v}" for k, v in _facts(progress).items()))
-
-
-def _facts(progress: Progress) -> dict[str, str]:
-    facts = {
-        "step": f"{progress.step} ({progress.fraction:.0%})",
-        "loss": f"{progress.loss:.3f}",
-        "tokens/s": f"{progress.tokens_per_second:,.0f}",
-        "elapsed": _duration(progress.elapsed),
-        "left": _duration(progress.seconds_left),
-    }
-    return facts | _validation_facts(progress.validation, progress.validation_step, progress.step)
-
-
-def _validation_facts(figures: Mapping[str, float], made: int, now: int) -> dict[str, str]:
-    """The figures of the last validation, and after which step unless it is the present one."""
-    when = "" if made == now else f" (step {made})"
-    return {f"valid {name}": f"{value:.3f}{when}" for name, value in figures.items()}
-
-
-def _duration(seconds: float) -> str:
-    """`45 s`, `12 min 5 s` or `3 h 20 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

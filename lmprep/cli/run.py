@@ -9,8 +9,8 @@ import click
 
 from lmprep.cli.console import progress, say, show_json
 from lmprep.cli.evaluate import show_figures
+from lmprep.cli.live import display
 from lmprep.cli.options import default_workers
-from lmprep.cli.pretrain import display
 
 if TYPE_CHECKING:
     from lmprep.recipe import Step
@@ -43,7 +43,8 @@ def run(
     RECIPE is a TOML file, or a name that lmprep recipes lists.
     Steps that are complete are skipped, unfinished ones resumed.
     """
-    from lmprep.recipe import load_recipe, run_recipe
+    from lmprep.recipe import run_recipe
+    from lmprep.recipe_file import load_recipe
     from lmprep.shipped import find_recipe
 
     loaded = load_recipe(find_recipe(recipe), corpus=corpus, changes=changes)

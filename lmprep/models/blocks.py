@@ -8,22 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lmprep.models.activations import activation
 from lmprep.models.attention import CrossAttention, Memory, SelfAttention
 from lmprep.models.dropout import Dropout, DropoutKey
-from lmprep.models.masks import Mask
 from lmprep.models.norms import new_norm
+from lmprep.models.scopes import Scope
 from lmprep.models.settings import ModelSettings
-
-_GELU_TANH = partial(F.gelu, approximate="tanh")
-_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "gelu": F.gelu,
-    "gelu-tanh": _GELU_TANH,
-    "relu": F.relu,
-    "gated-gelu": _GELU_TANH,
-}
 
 
 class Block(nn.Module):
@@ -51,8 +43,7 @@ class Block(nn.Module):
 
     def _add_feed_forward(self, settings: ModelSettings, sites: Iterator[int]) -> None:
         width, inner = settings.width, settings.feed_forward
-        self.activation = _ACTIVATIONS[settings.activation]
-        self.gated = settings.activation == "gated-gelu"
+        self.activation, self.gated = activation(settings)
         if self.gated:
             self.gate = nn.Linear(width, inner, bias=settings.bias)
         self.expand = nn.Linear(width, inner, bias=settings.bias)
@@ -62,15 +53,15 @@ class Block(nn.Module):
         self.feed_forward_norm = new_norm(settings)
 
     def forward(
-        self, x_BLD: Tensor, mask: Mask, key: DropoutKey | None, memory: Memory | None = None
+        self, x_BLD: Tensor, scope: Scope, key: DropoutKey | None, memory: Memory | None = None
     ) -> Tensor:
         """One layer: [B, L, D] to [B, L, D].
 
         Args:
-            mask: of the self-attention.
+            scope: what the self-attention looks at.
             memory: of the encoder, for a block with cross-attention.
         """
-        attend = partial(self.attention, mask=mask, key=key)
+        attend = partial(self.attention, scope=scope, key=key)
         x_BLD = self._add(x_BLD, attend, self.attention_norm, self.attention_dropout, key)
         if memory is not None:
             look_up = partial(self.cross_attention, memory=memory, key=key)

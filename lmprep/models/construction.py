@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
 
 from lmprep.models.decoder import DecoderModel
 from lmprep.models.encoder import EncoderModel
 from lmprep.models.encoder_decoder import EncoderDecoderModel
 from lmprep.models.initialization import initialize
 from lmprep.models.language_model import LanguageModel
+from lmprep.models.padded_vocabulary import trimmed
 from lmprep.models.settings import ModelSettings
+from lmprep.models.stacks import Stack
 
 _KINDS: dict[str, type[LanguageModel]] = {
     "encoder": EncoderModel,
@@ -32,6 +33,7 @@ def outline(settings: ModelSettings) -> LanguageModel:
         return _KINDS[settings.kind](settings)
 
 
-def count_parameters(module: nn.Module) -> int:
-    """Parameters, each tied one once."""
-    return sum(parameter.numel() for parameter in module.parameters())
+def count_parameters(module: LanguageModel | Stack) -> int:
+    """Parameters, each tied one once, without the rows that only fill the vocabulary up."""
+    parameters = trimmed(dict(module.named_parameters()), module.settings)
+    return sum(parameter.numel() for parameter in parameters.values())

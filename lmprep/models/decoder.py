@@ -11,9 +11,9 @@ from torch import Tensor
 
 from lmprep.models.dropout import DropoutKey
 from lmprep.models.heads import TokenHead, states_at
-from lmprep.models.inputs import Inputs, Outputs
-from lmprep.models.language_model import LanguageModel
-from lmprep.models.masks import causal_mask
+from lmprep.models.inputs import Inputs
+from lmprep.models.language_model import LanguageModel, Targets
+from lmprep.models.scopes import scope_of
 from lmprep.models.settings import ModelSettings
 from lmprep.models.stacks import Stack
 
@@ -26,15 +26,20 @@ class DecoderModel(LanguageModel):
         self.decoder = Stack(settings, count(), causal=True)
         self.next_token_head = TokenHead(settings)
 
-    def forward(self, inputs: Inputs, key: DropoutKey | None = None) -> Outputs:
-        """Logits of what follows the scored tokens."""
-        self.refuse(inputs, "decoder_ids_BK", "boundaries", "pairs")
+    def targets(self, inputs: Inputs, key: DropoutKey | None = None) -> Targets:
+        """What follows the scored tokens."""
         scored_MD = states_at(self.states(inputs, key), inputs.scored_M)
-        return Outputs(logits_MV=self.next_token_head(scored_MD, self.decoder.tokens.weight))
+        return Targets(tokens=self.next_token_head(scored_MD, self.decoder.tokens.weight))
 
     def states(self, inputs: Inputs, key: DropoutKey | None = None) -> Tensor:
         """Hidden states [B, L, D]; state i knows tokens 0 to i, and its row's prefix."""
-        mask = causal_mask(inputs.ids_BL.shape[1], inputs.documents_BL, inputs.prefixes_B)
-        vectors_BLD = self.decoder.tokens(inputs.ids_BL)
-        hidden_BLD: Tensor = self.decoder(vectors_BLD, mask, key, types_BL=inputs.types_BL)
+        self.refuse(inputs, "decoder_ids_BK", "boundaries", "firsts_P")
+        vectors_BLE = self.decoder.tokens(inputs.ids_BL)
+        hidden_BLD: Tensor = self.decoder(
+            vectors_BLE,
+            scope_of(inputs, vectors_BLE, causal=True, dropping=self.drops_weights(key)),
+            key,
+            types_BL=inputs.types_BL,
+            positions_BL=inputs.positions_BL,
+        )
         return hidden_BLD

@@ -3,12 +3,15 @@
 Biases are 0 and the gains of norms 1; matrices and embeddings are drawn from a normal distribution
 of mean 0 and of a standard deviation by scheme:
 
-    truncated-normal    0.02, cut off at two deviations (BERT; transformers does not cut off)
-    normal              0.02 (RoBERTa, GPT, BART)
+    truncated-normal    0.02, cut off at two deviations (BERT, ALBERT, ELECTRA; transformers does
+                        not cut off)
+    normal              0.02 (RoBERTa, DistilBERT, GPT, BART)
     scaled-normal       0.02; 0.02 / sqrt(2 * layers) for what adds to the residual stream (GPT-2)
     t5                  one over the root of what a matrix sums over, for queries also of the
                         width of a head, since scores are not scaled; embeddings 1 (T5; so is the
                         separate output matrix, where transformers takes 1)
+
+Rows that only fill the vocabulary up are 0, and draw nothing.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from lmprep.models.padded_vocabulary import is_by_token
 from lmprep.models.settings import ModelSettings
 
 _DEVIATION = 0.02
@@ -25,16 +29,19 @@ _CUT = 2  # standard deviations
 _RESIDUAL = ("attention.output.weight", ".contract.weight")
 
 
+@torch.no_grad()
 def initialize(module: nn.Module, settings: ModelSettings, seed: int) -> None:
     """Overwrite every parameter, on CPU; the same seed gives the same weights."""
     generator = torch.Generator().manual_seed(seed)
-    for name, parameter in module.named_parameters():
+    for name, whole in module.named_parameters():
+        nn.init.zeros_(whole)
+        parameter = whole[: settings.vocabulary_size] if is_by_token(name) else whole
         if parameter.ndim == 2:
             _draw(parameter, _deviation(name, settings), settings.initialization, generator)
             if settings.initialization == "t5" and name.endswith(".qkv.weight"):
                 _shrink_queries(parameter, settings)
-        else:
-            nn.init.constant_(parameter, 1.0 if name.endswith("norm.weight") else 0.0)
+        elif name.endswith("norm.weight"):
+            nn.init.ones_(parameter)
 
 
 def _draw(parameter: Tensor, deviation: float, scheme: str, generator: torch.Generator) -> None:
@@ -62,10 +69,11 @@ def _t5_deviation(name: str, settings: ModelSettings) -> float:
         return 1 / math.sqrt(settings.feed_forward)
     if name.endswith(".query.weight"):
         return 1 / math.sqrt(settings.width * settings.head_width)
+    if name.endswith((".to_width.weight", "next_token_head.weight")):
+        return 1 / math.sqrt(settings.embedding_width)
     return 1 / math.sqrt(settings.width)
 
 
-@torch.no_grad()
 def _shrink_queries(qkv: Tensor, settings: ModelSettings) -> None:
     """Give the queries' rows of a fused matrix their own, smaller deviation."""
     qkv[: settings.heads * settings.head_width] *= settings.head_width**-0.5

@@ -1,7 +1,7 @@
 """What every model takes and gives.
 
-B rows, L positions, K positions of a decoder behind an encoder, M scored states and S boundary
-targets of the whole batch, V vocabulary.
+B rows, L positions, K positions of a decoder behind an encoder; M scored states, P sentence pairs,
+S runs or boundary targets of the whole batch; V vocabulary.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from torch import Tensor
+
+IGNORED = -100
+"""The label of a target that only fills a batch up: without loss and without gradient."""
 
 Change = Callable[[Tensor], Tensor]
 
@@ -28,6 +31,25 @@ def _changed(value: Any, change: Change) -> Any:
     if isinstance(value, Tensor):
         return change(value)
     return value.each(change) if isinstance(value, _Tensors) else value
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Documents(_Tensors):
+    """Where the batch is cut into runs of positions that see themselves and nothing else.
+
+    Padding at a row's end is a run of its own, which no token sees and no target needs. Two rows
+    of five positions, the second of one run and two places of padding: offsets 0 2 5 8 10,
+    longest 3.
+
+    Args:
+        offsets_S: int32 [S + 1], flat positions `row * L + position` at which runs begin,
+            rising, and B * L at the end. A run never leaves its row. To keep the count constant,
+            offsets may repeat: a run of no position is none.
+        longest: no run has more positions than this.
+    """
+
+    offsets_S: Tensor
+    longest: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,28 +74,48 @@ class Inputs(_Tensors):
         ids_BL: int, token ids, padded on the right: of the encoder, or of a decoder alone.
         types_BL: int, token types (segments); None where all are 0. Models of fewer than two token
             types do not look at them.
-        lengths_B: int64, tokens in each row, at least one; None when no row is padded.
-        documents_BL: int32, which document of its row a position belongs to, from 0; attention
-            never crosses. None where it may. Not for encoder-decoders.
+        lengths_B: int64, tokens in each row, at least one; None when no row is padded, and beside
+            `documents`, which tells padding apart by itself.
+        positions_BL: int, place of each token in its own text, from 0; None where that is its
+            place in the row. Relative positions depend on differences only and do without.
+        documents: the runs that attention stays within; None where it is the whole row. Not for
+            encoder-decoders.
         prefixes_B: int64, tokens at the front of each row that see one another both ways, for a
             decoder alone (a prefix language model); None for a purely causal one.
         decoder_ids_BK: int, the labels shifted right behind the start token, padded on the right;
             for encoder-decoders only.
         scored_M: int64, `row * L + position` (encoder-decoders: `row * K + position`) of the
-            states whose logits are wanted.
+            states whose logits are wanted; 0 where the label is `IGNORED`.
         boundaries: targets of the span-boundary head; None without.
-        pairs: whether logits of sentence pairs are wanted.
+        firsts_P: int64, `row * L + position` of the first tokens whose sentence pairs are to be
+            judged; None without.
     """
 
     ids_BL: Tensor
     types_BL: Tensor | None = None
     lengths_B: Tensor | None = None
-    documents_BL: Tensor | None = None
+    positions_BL: Tensor | None = None
+    documents: Documents | None = None
     prefixes_B: Tensor | None = None
     decoder_ids_BK: Tensor | None = None
     scored_M: Tensor
     boundaries: Boundaries | None = None
-    pairs: bool = False
+    firsts_P: Tensor | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Labels(_Tensors):
+    """The answers to a batch: int64, `IGNORED` where a target only fills it up.
+
+    Args:
+        tokens_M: ids at `Inputs.scored_M`.
+        pairs_P: next sentence or sentence order at `Inputs.firsts_P`; None without.
+        boundary_S: ids of `Inputs.boundaries`; None without.
+    """
+
+    tokens_M: Tensor
+    pairs_P: Tensor | None = None
+    boundary_S: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,10 +124,10 @@ class Outputs(_Tensors):
 
     Args:
         logits_MV: of the scored states.
-        pair_logits_B2: of next sentence or sentence order; None unless asked for.
+        pair_logits_P2: of next sentence or sentence order; None unless asked for.
         boundary_logits_SV: of the span-boundary targets; None unless asked for.
     """
 
     logits_MV: Tensor
-    pair_logits_B2: Tensor | None = None
+    pair_logits_P2: Tensor | None = None
     boundary_logits_SV: Tensor | None = None

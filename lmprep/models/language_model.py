@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from lmprep.models.cross_entropy import Projection
 from lmprep.models.dropout import DropoutKey
 from lmprep.models.inputs import Inputs, Outputs
 from lmprep.models.settings import ModelSettings
 
 
-class LanguageModel(nn.Module):
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Targets:
+    """All that a batch asks for, a step before logits and losses.
+
+    Args:
+        tokens: the scored ones.
+        pair_logits_P2: of sentence pairs; None unless asked for.
+        boundary: of spans; None unless asked for.
+    """
+
+    tokens: Projection
+    pair_logits_P2: Tensor | None = None
+    boundary: Projection | None = None
+
+
+class LanguageModel(nn.Module, ABC):
     """A model of tokens: states from blocks, logits from heads.
 
     Args:
@@ -34,17 +52,29 @@ class LanguageModel(nn.Module):
         Args:
             key: fixes the dropout masks; without one nothing is dropped.
         """
-        raise NotImplementedError
+        targets = self.targets(inputs, key)
+        return Outputs(
+            logits_MV=targets.tokens.logits(),
+            pair_logits_P2=targets.pair_logits_P2,
+            boundary_logits_SV=None if targets.boundary is None else targets.boundary.logits(),
+        )
 
+    @abstractmethod
+    def targets(self, inputs: Inputs, key: DropoutKey | None = None) -> Targets:
+        """What logits and losses are made of; see `forward`."""
+
+    @abstractmethod
     def states(self, inputs: Inputs, key: DropoutKey | None = None) -> Tensor:
         """The last hidden states that logits are made of: [rows, positions, width]."""
-        raise NotImplementedError
+
+    def drops_weights(self, key: DropoutKey | None) -> bool:
+        """Are weights of attention dropped in a pass with this key?"""
+        return key is not None and self.settings.attention_dropout > 0
 
     def refuse(self, inputs: Inputs, *names: str) -> None:
         """Raise `ValueError` when an input is given that this kind of model has no use for."""
         for name in names:
-            given = getattr(inputs, name)
-            if given is not None and given is not False:
+            if getattr(inputs, name) is not None:
                 raise ValueError(
                     f"{name} is given, for which a model of kind {self.settings.kind} has no use: "
                     "leave it out"

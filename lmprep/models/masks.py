@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-_PADDING = -1  # the document that padding belongs to
+from lmprep.models.inputs import Documents
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,6 +37,17 @@ class Mask:
             return everything.tril()
         return everything if self.allowed is None else everything & self.allowed
 
+    def added(self, queries: int, keys: int, like: Tensor) -> Mask:
+        """The same mask as something to add to scores, of the dtype and on the device of `like`;
+        one that allows all stays as it is."""
+        if self.allowed is not None and self.allowed.is_floating_point():
+            return Mask(allowed=self.allowed.to(like.dtype))
+        if self.allowed is None and not self.causal:
+            return self
+        allowed = self.cells(queries, keys, like.device) if self.allowed is None else self.allowed
+        zeros = like.new_zeros(allowed.shape)
+        return Mask(allowed=zeros.masked_fill(~allowed, -torch.inf))
+
     def with_bias(self, bias_NQK: Tensor) -> Mask:
         """The same mask with a bias for the scores of the cells that it leaves."""
         bias_1NQK = bias_NQK[None]
@@ -47,19 +58,14 @@ class Mask:
         return Mask(allowed=bias_1NQK.masked_fill(~cells, -torch.inf))
 
 
-def bidirectional_mask(
-    length: int, lengths_B: Tensor | None = None, documents_BL: Tensor | None = None
-) -> Mask:
-    """Every position attends to all of its row, within its document where there are several.
+def bidirectional_mask(length: int, lengths_B: Tensor | None = None) -> Mask:
+    """Every position attends to all of its row.
 
     Args:
         length: L, of the padded rows.
         lengths_B: tokens in each row, at least one (a row that attends to nothing has no softmax);
             None without padding.
-        documents_BL: which document of its row a position belongs to, from 0.
     """
-    if documents_BL is not None:
-        return Mask(allowed=_same_document(documents_BL, lengths_B))
     return padding_mask(length, lengths_B)
 
 
@@ -70,38 +76,47 @@ def padding_mask(length: int, lengths_B: Tensor | None) -> Mask:
     return Mask(allowed=_inside(length, lengths_B)[:, None, None, :])
 
 
-def causal_mask(
-    length: int, documents_BL: Tensor | None = None, prefixes_B: Tensor | None = None
-) -> Mask:
-    """Position i attends to positions j <= i, itself included, within its document.
+def causal_mask(length: int, prefixes_B: Tensor | None = None) -> Mask:
+    """Position i attends to positions j <= i, itself included.
 
     Padding stands on the right, where no token looks: it needs no mask of its own.
 
     Args:
-        documents_BL: which document of its row a position belongs to, from 0.
+        length: L, of the padded rows.
         prefixes_B: tokens at the front of each row that everything after them and they themselves
             attend to (a prefix language model).
     """
-    if documents_BL is None and prefixes_B is None:
+    if prefixes_B is None:
         return Mask(causal=True)
-    device = next(tensor.device for tensor in (documents_BL, prefixes_B) if tensor is not None)
-    allowed = Mask(causal=True).cells(length, length, device)
-    if prefixes_B is not None:
-        allowed = allowed | _inside(length, prefixes_B)[:, None, None, :]
-    if documents_BL is not None:
-        allowed = allowed & _same_document(documents_BL, None)
-    return Mask(allowed=allowed)
+    allowed = Mask(causal=True).cells(length, length, prefixes_B.device)
+    return Mask(allowed=allowed | _inside(length, prefixes_B)[:, None, None, :])
+
+
+def packed_mask(mask: Mask, documents: Documents, rows: int, length: int) -> Mask:
+    """What a mask allows, within each run of positions only.
+
+    Args:
+        mask: of rows without documents.
+        documents: the runs of the batch.
+        rows, length: B and L.
+    """
+    same_B1LL = same_run(documents, rows, length)
+    return Mask(allowed=same_B1LL & mask.cells(length, length, same_B1LL.device))
+
+
+def same_run(documents: Documents, rows: int, length: int) -> Tensor:
+    """Are query and key in one run of positions? bool [B, 1, L, L]."""
+    runs_BL = run_numbers(documents, rows, length)
+    return (runs_BL[:, :, None] == runs_BL[:, None, :])[:, None]
+
+
+def run_numbers(documents: Documents, rows: int, length: int) -> Tensor:
+    """The run that each position belongs to, rising: int64 [B, L]."""
+    offsets_S = documents.offsets_S
+    flat = torch.arange(rows * length, device=offsets_S.device, dtype=offsets_S.dtype)
+    return torch.searchsorted(offsets_S, flat, right=True).view(rows, length)
 
 
 def _inside(length: int, counts_B: Tensor) -> Tensor:
     """The first positions of each row: bool [B, L]."""
     return torch.arange(length, device=counts_B.device) < counts_B[:, None]
-
-
-def _same_document(documents_BL: Tensor, lengths_B: Tensor | None) -> Tensor:
-    """Query and key in one document: bool [B, 1, Q, K]. Padding is a document of its own, so that
-    it is not seen and yet attends to something."""
-    if lengths_B is not None:
-        inside_BL = _inside(documents_BL.shape[1], lengths_B)
-        documents_BL = documents_BL.masked_fill(~inside_BL, _PADDING)
-    return (documents_BL[:, :, None] == documents_BL[:, None, :])[:, None]

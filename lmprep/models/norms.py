@@ -7,8 +7,13 @@ from torch import nn
 from lmprep.models.settings import ModelSettings
 
 
-def new_norm(settings: ModelSettings) -> nn.Module:
-    """LayerNorm, or the root-mean-square norm without mean and bias (T5), over the width."""
+def new_norm(settings: ModelSettings, width: int | None = None) -> nn.Module:
+    """LayerNorm, or the root-mean-square norm without mean and bias (T5).
+
+    Args:
+        width: of what is normed; None is the model's.
+    """
+    width = settings.width if width is None else width
     if settings.norm == "rms":
-        return nn.RMSNorm(settings.width, settings.norm_epsilon)
-    return nn.LayerNorm(settings.width, settings.norm_epsilon, bias=settings.bias)
+        return nn.RMSNorm(width, settings.norm_epsilon)
+    return nn.LayerNorm(width, settings.norm_epsilon, bias=settings.bias)

@@ -21,7 +21,7 @@ _CHOICES = {
     "kind": ("encoder", "decoder", "encoder-decoder"),
     "norm": ("layer", "rms"),
     "norm_place": ("post", "pre"),
-    "activation": ("gelu", "gelu-tanh", "relu", "gated-gelu"),
+    "activation": ("gelu", "gelu-tanh", "relu", "gated-gelu", "gated-silu"),
     "positions": ("learned", "sinusoidal", "rotary", "relative"),
     "output": ("tied", "tied-scaled", "separate"),
     "initialization": ("truncated-normal", "normal", "scaled-normal", "t5"),
@@ -33,6 +33,8 @@ _AT_LEAST = {
     "vocabulary_size": 1,
     "head_width": 1,
     "feed_forward": 1,
+    "embedding_width": 1,
+    "vocabulary_multiple": 1,
     "max_length": 8,
     "position_offset": 0,
     "types": 0,
@@ -47,12 +49,21 @@ class ModelSettings(Settings):
     Args:
         kind: `encoder` (reads both ways), `decoder` (forwards only) or `encoder-decoder`.
         layers: transformer blocks; of an encoder-decoder in each of the two.
+        shared_layers: whether all of a stack's layers are one block, used again and again
+            (ALBERT).
         width: of the hidden states.
+        embedding_width: of tokens, positions, types and their norm; another one than the width
+            (ALBERT, ELECTRA-small) is brought to it by a linear layer, and back in the heads.
+            0 means the width.
         heads: of attention.
         head_width: 0 means the width over the heads, which then divide it.
         vocabulary_size: ids with an embedding; the tokenizer may have fewer.
+        vocabulary_multiple: tables of the vocabulary are filled up with zero rows to a multiple of
+            this, for shapes that hardware is quick with; these rows never get a probability, and
+            are neither counted nor exported.
         feed_forward: inner width of the feed-forward part; 0 means four times the width.
-        positions: `learned`, or `relative` (T5's biases by distance, for rows of any length).
+        positions: `learned`, or, for rows of any length, `sinusoidal` (fixed vectors), `rotary`
+            (queries and keys turned by their place) or `relative` (T5's biases by distance).
         max_length: learned positions, in tokens.
         position_offset: rows of the position table before that of the first token, which nothing
             reads (2 in RoBERTa and BART, whose numbering starts there).
@@ -64,10 +75,13 @@ class ModelSettings(Settings):
         embedding_norm: whether embeddings are normed before the first block.
         bias: whether the blocks' matrices and norms have one.
         activation: of the feed-forward; `gelu` is the exact one (erf), `gelu-tanh` its
-            approximation, `gated-gelu` the approximation times a second matrix (T5 1.1).
+            approximation, `gated-gelu` the approximation times a second matrix (T5 1.1),
+            `gated-silu` the same with x * sigmoid(x) (SwiGLU, arXiv:2002.05202).
         scaled_attention: whether scores are divided by the root of the heads' width.
         output: `tied` to the token embeddings, `tied-scaled` (states first times width**-0.5: T5)
             or `separate`.
+        pooler: whether an encoder has a pooler over the first token, and on it the head that
+            tells pairs of sentences apart.
         span_boundary: longest span, in tokens, that the span-boundary head (SpanBERT) predicts;
             0 without this head.
         initialization: see `lmprep.models.initialization`.
@@ -83,6 +97,9 @@ class ModelSettings(Settings):
     vocabulary_size: int
     head_width: int = 0
     feed_forward: int = 0
+    embedding_width: int = 0
+    shared_layers: bool = False
+    vocabulary_multiple: int = 64
     positions: str = "learned"
     max_length: int = 512
     position_offset: int = 0
@@ -95,6 +112,7 @@ class ModelSettings(Settings):
     activation: str = "gelu"
     scaled_attention: bool = True
     output: str = "tied"
+    pooler: bool = True
     span_boundary: int = 0
     initialization: str = "truncated-normal"
     dropout: float = 0.1
@@ -108,6 +126,8 @@ class ModelSettings(Settings):
             self._at_least(name, 1)
         if self.feed_forward == 0:
             object.__setattr__(self, "feed_forward", 4 * self.width)
+        if self.embedding_width == 0:
+            object.__setattr__(self, "embedding_width", self.width)
         if self.head_width == 0:
             self._derive_head_width()
         for name, least in _AT_LEAST.items():
@@ -117,6 +137,7 @@ class ModelSettings(Settings):
                 raise ValueError(f"{name} {getattr(self, name)} must be from 0 to below 1")
         if self.norm_epsilon <= 0:
             raise ValueError(f"norm_epsilon {self.norm_epsilon} must be above 0, such as 1e-5")
+        self._check_positions()
         self._check_encoder()
 
     def _derive_head_width(self) -> None:
@@ -130,6 +151,14 @@ class ModelSettings(Settings):
         if getattr(self, name) < least:
             raise ValueError(f"{name} {getattr(self, name)} must be at least {least}")
 
+    def _check_positions(self) -> None:
+        """Sines and cosines come in pairs."""
+        for positions, name in (("sinusoidal", "embedding_width"), ("rotary", "head_width")):
+            if self.positions == positions and (value := getattr(self, name)) % 2:
+                raise ValueError(
+                    f"{name} {value} must be even with {positions} positions, such as {value + 1}"
+                )
+
     def _check_encoder(self) -> None:
         """What only an encoder has, and what it has not."""
         if self.kind == "encoder" and self.output != "tied":
@@ -139,6 +168,16 @@ class ModelSettings(Settings):
                 f"span_boundary {self.span_boundary} needs kind 'encoder', not {self.kind!r}; "
                 "or give 0"
             )
+
+    @property
+    def factorised(self) -> bool:
+        """Whether embeddings have another width than the hidden states."""
+        return self.embedding_width != self.width
+
+    @property
+    def vocabulary_rows(self) -> int:
+        """Rows of the vocabulary's tables: its size, rounded up."""
+        return -(-self.vocabulary_size // self.vocabulary_multiple) * self.vocabulary_multiple
 
     @property
     def length_limit(self) -> int | None:

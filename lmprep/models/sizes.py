@@ -34,13 +34,26 @@ _T5 = {
 _FAMILIES: dict[str, dict[str, Any]] = {
     # arXiv:1810.04805.
     "bert": {},
-    # arXiv:1907.11692 and fairseq's code: one token type, so none to tell apart.
+    # arXiv:1907.11692 and fairseq's code: one token type, so none to tell apart; no pairs.
     "roberta": {
         "types": 1,
         "position_offset": 2,
         "norm_epsilon": 1e-5,
+        "pooler": False,
         "initialization": "normal",
     },
+    # arXiv:1909.11942 and its code, whose GELU is the approximation; version 2 dropped dropout.
+    "albert": {
+        "embedding_width": 128,
+        "shared_layers": True,
+        "activation": "gelu-tanh",
+        "dropout": 0.0,
+        "attention_dropout": 0.0,
+    },
+    # arXiv:1910.01108 and its code: BERT without token types and pooler.
+    "distilbert": {"types": 0, "pooler": False, "initialization": "normal"},
+    # arXiv:2003.10555 and its code: the discriminator's encoder, and the generators.
+    "electra": {"pooler": False},
     # Radford et al. 2018.
     "gpt": _GPT,
     # Radford et al. 2019.
@@ -76,21 +89,68 @@ _SIZES: dict[str, dict[str, Size]] = {
     # The small ones as in arXiv:1908.08962.
     "bert": {"tiny": _TINY, "mini": _MINI, "small": _SMALL, "base": _BASE, "large": _LARGE},
     "roberta": {"tiny": _TINY, "mini": _MINI, "small": _SMALL, "base": _BASE, "large": _LARGE},
-    "gpt": {"tiny": _TINY, "base": _BASE},
-    "gpt2": {"tiny": _TINY, "mini": _MINI, "small": _BASE, "medium": _LARGE},
-    "t5": {"tiny": _TINY, "mini": _MINI, "small": (6, 512, 8, {}), "base": _BASE},
+    "albert": {
+        "tiny": (2, 128, 2, {"embedding_width": 64}),
+        "mini": _MINI,
+        "base": _BASE,
+        "large": _LARGE,
+        "xlarge": (24, 2048, 16, {}),
+        "xxlarge": (12, 4096, 64, {}),
+    },
+    "distilbert": {"tiny": _TINY, "mini": _MINI, "base": (6, 768, 12, {})},
+    # Generators have a quarter (small) or a third (base) of the width, heads and inner width, but
+    # the discriminator's embeddings, which the two share.
+    "electra": {
+        "tiny": (2, 128, 2, {"embedding_width": 64}),
+        "tiny-generator": (2, 64, 1, {}),
+        "mini": (4, 256, 4, {"embedding_width": 128}),
+        "mini-generator": (4, 64, 1, {"embedding_width": 128}),
+        "small": (12, 256, 4, {"embedding_width": 128}),
+        "small-generator": (12, 64, 1, {"embedding_width": 128}),
+        "base": _BASE,
+        "base-generator": (12, 256, 4, {"embedding_width": 768}),
+    },
+    "gpt": {"tiny": _TINY, "mini": _MINI, "base": _BASE},
+    "gpt2": {
+        "tiny": _TINY,
+        "mini": _MINI,
+        "small": _BASE,
+        "medium": _LARGE,
+        "large": (36, 1280, 20, {}),
+        "xl": (48, 1600, 25, {}),
+    },
+    "t5": {
+        "tiny": _TINY,
+        "mini": _MINI,
+        "small": (6, 512, 8, {}),
+        "base": _BASE,
+        "large": _LARGE,
+        "3b": (24, 1024, 32, {"head_width": 128, "feed_forward": 16_384}),
+    },
     "t5v1.1": {
         "tiny": (2, 128, 2, {"feed_forward": 256}),
+        "mini": (4, 256, 4, {"feed_forward": 512}),
         "small": (8, 512, 6, {"head_width": 64, "feed_forward": 1024}),
         "base": (12, 768, 12, {"feed_forward": 2048}),
+        "large": (24, 1024, 16, {"feed_forward": 2816}),
     },
-    "bart": {"tiny": _TINY, "base": (6, 768, 12, {}), "large": (12, 1024, 16, {})},
+    "bart": {
+        "tiny": _TINY,
+        "mini": _MINI,
+        "base": (6, 768, 12, {}),
+        "large": (12, 1024, 16, {}),
+    },
 }
 MODELS = tuple(f"{family}-{size}" for family, sizes in _SIZES.items() for size in sizes)
 
 
 def named_shape(name: str) -> dict[str, Any]:
     """The settings that a name of `MODELS` stands for, without the vocabulary's size."""
-    family, _, size = name.rpartition("-")
+    family, _, size = name.partition("-")
     layers, width, heads, rest = _SIZES[family][size]
-    return _FAMILIES[family] | {"layers": layers, "width": width, "heads": heads} | rest
+    return family_shape(family) | {"layers": layers, "width": width, "heads": heads} | rest
+
+
+def family_shape(family: str) -> dict[str, Any]:
+    """What the members of a family share, as far as it is not BERT's."""
+    return dict(_FAMILIES[family])

@@ -1,20 +1,22 @@
 """A stack: what is added to token vectors, and the blocks they go through.
 
-B rows, L positions, D width.
+B rows, L positions, E width of the embeddings, D width.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lmprep.models.attention import Memory
 from lmprep.models.blocks import Block
 from lmprep.models.dropout import Dropout, DropoutKey
-from lmprep.models.masks import Mask
 from lmprep.models.norms import new_norm
-from lmprep.models.positions import RelativePositions
+from lmprep.models.positions import RelativePositions, rotation, sinusoids
+from lmprep.models.scopes import Scope
 from lmprep.models.settings import ModelSettings
 
 
@@ -43,69 +45,97 @@ class Stack(nn.Module):
         self.settings = settings
         self._add_embeddings(settings, reads=reads, causal=causal)
         self.dropout = Dropout(settings.dropout, sites)
-        self.blocks = nn.ModuleList(
-            Block(settings, sites, cross=cross) for _ in range(settings.layers)
-        )
+        if settings.factorised:
+            self.to_width = nn.Linear(settings.embedding_width, settings.width)
+        self._add_blocks(settings, sites, cross=cross)
         if settings.norm_place == "pre":
             self.final_norm = new_norm(settings)
         if settings.full_dropout:
             self.final_dropout = Dropout(settings.dropout, sites)
 
     def _add_embeddings(self, settings: ModelSettings, *, reads: bool, causal: bool) -> None:
+        width = settings.embedding_width
         if reads:
-            self.tokens = nn.Embedding(settings.vocabulary_size, settings.width)
+            self.tokens = nn.Embedding(settings.vocabulary_rows, width)
         if settings.positions == "learned":
             rows = settings.position_offset + settings.max_length
-            self.positions = nn.Embedding(rows, settings.width)
-        else:
+            self.positions = nn.Embedding(rows, width)
+        elif settings.positions == "relative":
             self.relative_positions = RelativePositions(settings.heads, causal=causal)
         if reads and settings.types:
-            self.types = nn.Embedding(settings.types, settings.width)
+            self.types = nn.Embedding(settings.types, width)
         if settings.embedding_norm:
-            self.norm = new_norm(settings)
+            self.norm = new_norm(settings, width)
+
+    def _add_blocks(self, settings: ModelSettings, sites: Iterator[int], *, cross: bool) -> None:
+        """One for each layer, or one for all, which takes numbers of dropouts for each of them."""
+        count = 1 if settings.shared_layers else settings.layers
+        self.blocks = nn.ModuleList(Block(settings, sites, cross=cross) for _ in range(count))
+        dropouts = [module for module in self.blocks[0].modules() if isinstance(module, Dropout)]
+        self.block_sites = len(dropouts)
+        for _ in range((settings.layers - count) * self.block_sites):
+            next(sites)
 
     def forward(
         self,
-        vectors_BLD: Tensor,
-        mask: Mask,
+        vectors_BLE: Tensor,
+        scope: Scope,
         key: DropoutKey | None = None,
         *,
         types_BL: Tensor | None = None,
+        positions_BL: Tensor | None = None,
         memory: Memory | None = None,
     ) -> Tensor:
         """Hidden states [B, L, D].
 
         Args:
-            vectors_BLD: the tokens' embeddings.
-            mask: of the self-attention.
+            vectors_BLE: the tokens' embeddings.
+            scope: what the self-attentions look at.
             key: fixes the dropout masks; without one nothing is dropped.
             types_BL: int, token types; None where all are 0.
+            positions_BL: int, places of tokens; None where they are those in the row.
             memory: of the encoder, for a stack with cross-attention.
         """
-        x_BLD: Tensor = self.dropout(self._embed(vectors_BLD, types_BL), key)
-        if self.settings.positions == "relative":
-            length = x_BLD.shape[1]
-            mask = mask.with_bias(self.relative_positions(length, length))
-        for block in self.blocks:
-            x_BLD = block(x_BLD, mask, key, memory)
+        x_BLD: Tensor = self.dropout(self._embed(vectors_BLE, types_BL, positions_BL), key)
+        if hasattr(self, "to_width"):
+            x_BLD = self.to_width(x_BLD)
+        scope = self._placed(scope, x_BLD, positions_BL)
+        for block, block_key in self._layers(key):
+            x_BLD = block(x_BLD, scope, block_key, memory)
         if self.settings.norm_place == "pre":
             x_BLD = self.final_norm(x_BLD)
         if self.settings.full_dropout:
             x_BLD = self.final_dropout(x_BLD, key)
         return x_BLD
 
-    def _embed(self, x_BLD: Tensor, types_BL: Tensor | None) -> Tensor:
+    def _layers(self, key: DropoutKey | None) -> list[tuple[nn.Module, DropoutKey | None]]:
+        """The block of each layer, and its key: a block used again drops at places of its own."""
+        if not self.settings.shared_layers:
+            return [(block, key) for block in self.blocks]
+        shifts = [layer * self.block_sites for layer in range(self.settings.layers)]
+        return [(self.blocks[0], None if key is None else key.shifted(shift)) for shift in shifts]
+
+    def _embed(self, x_BLE: Tensor, types_BL: Tensor | None, positions_BL: Tensor | None) -> Tensor:
         settings = self.settings
         if hasattr(self, "types"):
             several = settings.types > 1 and types_BL is not None
-            x_BLD = x_BLD + (self.types(types_BL) if several else self.types.weight[0])
-        if settings.positions == "learned":
-            x_BLD = x_BLD + self._position_vectors(x_BLD.shape[1])
+            x_BLE = x_BLE + (self.types(types_BL) if several else self.types.weight[0])
+        if settings.positions in ("learned", "sinusoidal"):
+            x_BLE = x_BLE + self._position_vectors(x_BLE, positions_BL)
         if settings.embedding_norm:
-            x_BLD = self.norm(x_BLD)
-        return x_BLD
+            x_BLE = self.norm(x_BLE)
+        return x_BLE
 
-    def _position_vectors(self, length: int) -> Tensor:
+    def _position_vectors(self, x_BLE: Tensor, positions_BL: Tensor | None) -> Tensor:
+        """Of the rows, [B, L, E], or, where all are counted from 0, of one, [L, E]."""
+        _, length, width = x_BLE.shape
+        if self.settings.positions == "learned":
+            vectors_LE = self._learned_vectors(length)
+        else:
+            vectors_LE = sinusoids(length, width, x_BLE.device).to(x_BLE.dtype)
+        return vectors_LE if positions_BL is None else F.embedding(positions_BL, vectors_LE)
+
+    def _learned_vectors(self, length: int) -> Tensor:
         settings = self.settings
         if length > settings.max_length:
             raise ValueError(
@@ -113,3 +143,13 @@ class Stack(nn.Module):
                 "or give it a larger max_length"
             )
         return self.positions.weight[settings.position_offset :][:length]
+
+    def _placed(self, scope: Scope, x_BLD: Tensor, positions_BL: Tensor | None) -> Scope:
+        """What attention looks at, with what it is told of places."""
+        if self.settings.positions == "relative":
+            return scope.with_bias(self.relative_positions)
+        if self.settings.positions == "rotary":
+            if positions_BL is None:
+                positions_BL = torch.arange(x_BLD.shape[1], device=x_BLD.device)[None]
+            return scope.turned_by(rotation(positions_BL, self.settings.head_width))
+        return scope

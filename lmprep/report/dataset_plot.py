@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure  # draws into files; needs no display
+from matplotlib.figure import Figure
 
-from lmprep.files import atomic_file
+from lmprep.report.pictures import COLOURS, plain, save_picture
 
-_COLOURS = ("#4477aa", "#ccbb44", "#228833", "#aa3377", "#66ccee", "#ee6677", "#bbbbbb")
 _PANEL = (4.2, 3.2)  # inches
 _COLUMNS = 3
 
@@ -31,14 +30,13 @@ def plot_stats(report: Mapping[str, Any], path: Path, title: str) -> None:
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(_PANEL[0] * columns, _PANEL[1] * rows), layout="constrained")
     heading = f"{title}: {report['objective']}, {report['rows']:,} rows"
-    figure.suptitle(heading.replace("$", r"\$"), fontsize=11)  # a name is no formula
+    figure.suptitle(plain(heading), fontsize=11)
     for place, (name, draw) in enumerate(panels.items()):
         axes = figure.add_subplot(rows, columns, place + 1)
         axes.set_title(name, fontsize=10)
         axes.tick_params(labelsize=8)
         draw(axes)
-    with atomic_file(path) as file:
-        figure.savefig(file, format=path.suffix.lstrip("."), dpi=150)
+    save_picture(figure, path)
 
 
 def _panels(report: Mapping[str, Any]) -> dict[str, Draw]:
@@ -82,7 +80,7 @@ def _histogram(counts: Mapping[int, int], bins: int = 40) -> Draw:
         low, high = min(values), max(values) + 1
         width = max(1, -(-(high - low) // bins))
         edges = [edge - 0.5 for edge in range(low, high + width, width)]
-        axes.hist(values, bins=edges, weights=weights, color=_COLOURS[0])
+        axes.hist(values, bins=edges, weights=weights, color=COLOURS[0])
         axes.set_ylabel("count", fontsize=8)
 
     return draw
@@ -92,12 +90,12 @@ def _bars(names: Sequence[str], shares: Sequence[float], wanted: Sequence[float]
     """Shares as bars, with their values where those are few, and a line where each was to be."""
 
     def draw(axes: Axes) -> None:
-        if few := len(names) <= len(_COLOURS):
-            bars = axes.bar(names, shares, color=_COLOURS)
+        if few := len(names) <= len(COLOURS):
+            bars = axes.bar(names, shares, color=COLOURS)
             values = [f"{share:.1%}" for share in shares]
             axes.bar_label(bars, values, fontsize=8, label_type="center" if wanted else "edge")
         else:
-            axes.bar(names, shares, color=_COLOURS[0])
+            axes.bar(names, shares, color=COLOURS[0])
         axes.tick_params(axis="x", rotation=0 if few else 90)
         for place, share in enumerate(wanted):
             axes.hlines(share, place - 0.4, place + 0.4, color="black", linewidth=1)
@@ -111,7 +109,7 @@ def _sideways(counts: Mapping[str, int]) -> Draw:
     """Counts by name, each written on its bar, since names are long."""
 
     def draw(axes: Axes) -> None:
-        axes.barh(range(len(counts)), list(counts.values()), color=_COLOURS[6])
+        axes.barh(range(len(counts)), list(counts.values()), color=COLOURS[6])
         for place, (name, count) in enumerate(counts.items()):
             text = f" {name.replace('_', ' ')}: {count:,}"
             axes.text(0, place, text, fontsize=8, verticalalignment="center")

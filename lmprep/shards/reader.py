@@ -6,8 +6,7 @@ dataset.rows(np.array([5, 0]))["input_ids"]    # a Ragged of two rows, int32
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,16 +15,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lmprep.batches import Columns, join_rows, take_rows
+from lmprep.batches import Columns
 from lmprep.errors import DatasetError
 from lmprep.files import file_sha256
-from lmprep.ragged import Ragged, offsets_of
+from lmprep.ragged import offsets_of
+from lmprep.shards.gather import RecordBatches
 from lmprep.shards.manifest import WORD_COUNTS, parse_shard_name, read_manifest, refuse_dense
-from lmprep.shards.schema import from_arrow, widened
+from lmprep.shards.schema import from_arrow
 from lmprep.vocabulary import Vocabulary
 
-# Every open shard holds a file handle; the usual limit of a process is 1024.
-_OPEN_SHARDS = 256
+Numbers = NDArray[np.int64]
 
 
 class Shard:
@@ -38,27 +37,31 @@ class Shard:
 
     def __init__(self, path: Path, entry: dict[str, Any]) -> None:
         self._path = path
-        self._map = pa.memory_map(str(path))
-        self._schema = self._guarded(lambda: pa.ipc.open_stream(self._map).schema)
+        self._buffer = self._guarded(self._mapped)
+        self._schema = self._guarded(lambda: pa.ipc.open_stream(self._buffer).schema)
         self._offsets = entry["batch_offsets"]
-        self._batches: list[Columns | None] = [None] * len(self._offsets)
-        self._rows_a_batch = self.record_batch(0).num_rows if self._offsets else 0
+        self._batches = RecordBatches(len(self._offsets), self.record_batch)
+        self.rows_a_batch = self.record_batch(0).num_rows if self._offsets else 0
+
+    def _mapped(self) -> pa.Buffer:
+        """The whole file; it stays mapped as long as something lies in it, but is not held open."""
+        with pa.memory_map(str(self._path)) as file:
+            return file.read_buffer()
 
     def batch(self, number: int) -> Columns:
-        """Record batch `number` as columns over the mapped file, nothing copied or widened."""
-        found = self._batches[number]
-        if found is None:
-            batch = self.record_batch(number)
-            found = {name: from_arrow(batch.column(name)) for name in self._schema.names}
-            self._batches[number] = found
-        return found
+        """Record batch `number` as columns over the mapped file, nothing widened."""
+        batch = self.record_batch(number)
+        return {name: from_arrow(batch.column(name)) for name in self._schema.names}
 
     def record_batch(self, number: int) -> pa.RecordBatch:
         """Record batch `number` as Arrow has it."""
 
         def read() -> pa.RecordBatch:
-            self._map.seek(self._offsets[number])
-            return pa.ipc.read_record_batch(pa.ipc.read_message(self._map), self._schema)
+            file = pa.BufferReader(self._buffer)
+            file.seek(self._offsets[number])
+            batch = pa.ipc.read_record_batch(pa.ipc.read_message(file), self._schema)
+            batch.validate(full=True)  # rows are read by address: nothing may point elsewhere
+            return batch
 
         return self._guarded(read)
 
@@ -70,15 +73,9 @@ class Shard:
                 f"not a readable shard ({error})", path=self._path, fix="Build the dataset again"
             ) from None
 
-    def rows(self, indices: NDArray[np.int64]) -> Columns:
+    def rows(self, indices: Numbers) -> Columns:
         """The given rows in the given order, ids and positions widened to int32."""
-        numbers = indices // self._rows_a_batch
-        groups = [np.flatnonzero(numbers == number) for number in np.unique(numbers)]
-        parts = [
-            _take(self.batch(int(numbers[group[0]])), indices[group] % self._rows_a_batch)
-            for group in groups
-        ]
-        return _in_order(parts, groups)
+        return self._batches.rows(*np.divmod(indices, self.rows_a_batch), None)
 
 
 class Dataset:
@@ -105,13 +102,17 @@ class Dataset:
             entry for entry in self.manifest["shards"] if parse_shard_name(entry["file"])[2] == copy
         ]
         self._starts = offsets_of([entry["rows"] for entry in self.shards])
-        self._open: OrderedDict[int, Shard] = OrderedDict()
+        self._open: dict[int, Shard] = {}
+        # Record batches count through all shards.
+        self._first_batch = offsets_of([len(entry["batch_offsets"]) for entry in self.shards])
+        self._rows_a_batch = np.zeros(len(self.shards), np.int64)  # 0 until a shard is opened
+        self._batches = RecordBatches(int(self._first_batch[-1]), self._record_batch)
 
     def __len__(self) -> int:
         return int(self._starts[-1])
 
     @cached_property
-    def word_counts(self) -> NDArray[np.int64]:
+    def word_counts(self) -> Numbers:
         """How often each id occurs in the training documents, int64 [V]; skipgram stores it.
 
         Raises:
@@ -126,53 +127,60 @@ class Dataset:
             raise DatasetError(
                 "its checksum is not the manifest's", path=path, fix="Build the dataset again"
             )
-        counts: NDArray[np.int64] = np.load(path, allow_pickle=False)
+        counts: Numbers = np.load(path, allow_pickle=False)
         return counts
 
     def shard(self, number: int) -> Shard:
         """Shard `number`, opened if it is not."""
-        if number in self._open:
-            self._open.move_to_end(number)
-            return self._open[number]
-        entry = self.shards[number]
-        opened = self._open[number] = Shard(self.folder / entry["file"], entry)
-        if len(self._open) > _OPEN_SHARDS:
-            self._open.popitem(last=False)
-        return opened
+        if number not in self._open:
+            entry = self.shards[number]
+            self._open[number] = Shard(self.folder / entry["file"], entry)
+        return self._open[number]
 
-    def locate(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def locate(self, indices: Numbers) -> tuple[Numbers, Numbers]:
         """Shard number and row within the shard of each row: int64 [B] both."""
         if len(indices) and not 0 <= indices.min() <= indices.max() < len(self):
             raise IndexError(f"rows {indices.min()} to {indices.max()} of {len(self)}")
         shards = np.searchsorted(self._starts, indices, side="right") - 1
         return shards, indices - self._starts[shards]
 
-    def rows(self, indices: NDArray[np.int64]) -> Columns:
-        """The given rows (int64 [B], at least one) in the given order, ids and positions int32."""
+    def rows(self, indices: Numbers, names: Container[str] | None = None) -> Columns:
+        """The given rows (int64 [B], at least one) in the given order, ids and positions int32.
+
+        Args:
+            names: columns that are wanted, as far as there are any of that name; None for all.
+        """
+        return self._batches.rows(*self._places(indices), names)
+
+    def row_lengths(self, indices: Numbers, name: str = "input_ids") -> Numbers:
+        """Values of a ragged column in each of the given rows, int64 [B]; they are not read."""
+        return self._batches.lengths(name, *self._places(indices))
+
+    def row_counts(self, indices: Numbers, name: str, counted: NDArray[np.bool_]) -> Numbers:
+        """How many values v of each row of a ragged column have counted[v]: int64 [B].
+
+        Args:
+            counted: bool, as long as values are large.
+        """
+        return self._batches.counts(name, counted, *self._places(indices))
+
+    def _places(self, indices: Numbers) -> tuple[Numbers, Numbers]:
+        """Record batch and row within it of each row: int64 [B] both."""
         shards, local = self.locate(indices)
-        groups = [np.flatnonzero(shards == number) for number in np.unique(shards)]
-        parts = [self.shard(int(shards[group[0]])).rows(local[group]) for group in groups]
-        return _in_order(parts, groups)
+        rows_a_batch = self._rows_a_batch[shards]
+        if not rows_a_batch.all():
+            for number in np.unique(shards[rows_a_batch == 0]).tolist():
+                self._rows_a_batch[number] = self.shard(number).rows_a_batch
+            rows_a_batch = self._rows_a_batch[shards]
+        batch, row = np.divmod(local, rows_a_batch)
+        return self._first_batch[shards] + batch, row
+
+    def _record_batch(self, number: int) -> pa.RecordBatch:
+        shard = int(np.searchsorted(self._first_batch, number, side="right")) - 1
+        return self.shard(shard).record_batch(number - int(self._first_batch[shard]))
 
 
 def vocabulary_from(entry: dict[str, Any]) -> Vocabulary:
     """The vocabulary record of a manifest."""
     lists = {name: tuple(value) for name, value in entry.items() if isinstance(value, list)}
     return Vocabulary(**{**entry, **lists})
-
-
-def _take(columns: Columns, rows: NDArray[np.int64]) -> Columns:
-    return {
-        name: column.take(rows, widened(column.values.dtype))
-        if isinstance(column, Ragged)
-        else column[rows]
-        for name, column in columns.items()
-    }
-
-
-def _in_order(parts: list[Columns], groups: list[NDArray[np.int64]]) -> Columns:
-    """Join the parts and put row j of group g where groups[g][j] says."""
-    if len(parts) == 1 and np.array_equal(groups[0], np.arange(len(groups[0]))):
-        return parts[0]
-    back = np.argsort(np.concatenate(groups), kind="stable")
-    return take_rows(join_rows(parts), back)

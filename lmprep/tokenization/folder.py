@@ -34,7 +34,7 @@ _CONFIG = "tokenizer_config.json"
 _SPECIAL = "special_tokens_map.json"
 _TRAINING = "training.json"
 _VOCABULARY_FILES = ("vocab.txt", "vocab.json", "merges.txt")
-_FILES = (_MAIN, _CONFIG, _SPECIAL, *_VOCABULARY_FILES, _TRAINING)
+FILES = (_MAIN, _CONFIG, _SPECIAL, *_VOCABULARY_FILES, _TRAINING)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -172,7 +172,7 @@ def _find_files(path: Path) -> tuple[Path, ...]:
             fix="Make one with lmprep vocab; a tokenizer from a hub must be downloaded first",
             path=path,
         )
-    files = tuple(path / name for name in _FILES if (path / name).is_file())
+    files = tuple(path / name for name in FILES if (path / name).is_file())
     if not files or files[0].name != _MAIN:
         raise UsageError(
             "there is no tokenizer.json in this folder",

@@ -5,7 +5,8 @@
                              state.json    step, position, and bytes and SHA-256 of the other two
 
 A checkpoint is written to a folder whose name starts with a dot, flushed to the disk and renamed;
-the newest `KEPT` stay. Nothing is pickled: loading one runs no code of the file's.
+only then older ones go, and those lose their name first: at every moment, every name `step-N` is
+that of a whole checkpoint. Nothing is pickled: loading one runs no code of the file's.
 """
 
 from __future__ import annotations
@@ -15,19 +16,17 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lmprep.errors import CheckpointError
-from lmprep.files import canonical_json, file_sha256, json_sha256, sync_folder, sync_tree
+from lmprep.files import canonical_json, json_sha256, sync_folder, sync_tree
+from lmprep.training.tensor_files import read_tensors, write_tensors
 
 FOLDER = "checkpoints"
-KEPT = 2
 _STATE = "state.json"
 _TENSOR_FILES = ("model.safetensors", "optimizer.safetensors")
 _NAME = re.compile(r"step-(\d+)")
@@ -47,35 +46,11 @@ class Checkpoint:
     optimizer: dict[str, Tensor]
     state: dict[str, Any]
 
-
-def save(run: Path, checkpoint: Checkpoint) -> Path:
-    """Write a checkpoint and remove older ones; `KEPT` stay, this one among them."""
-    parent = run / FOLDER
-    parent.mkdir(exist_ok=True)
-    step = checkpoint.state["step"]
-    final = folder_of(run, step)
-    temporary = parent / f".step-{step}.{os.getpid()}.tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    try:
-        _write(temporary, checkpoint)
-        shutil.rmtree(final, ignore_errors=True)  # a damaged one that was trained past again
-        temporary.rename(final)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    sync_folder(parent)
-    older = [other for other in steps(run) if other < step]
-    for old in older[: 1 - KEPT]:
-        shutil.rmtree(folder_of(run, old))
-    return final
-
-
-def discard_after(run: Path, step: int) -> None:
-    """Remove the checkpoints of later steps: damaged ones, which will be trained anew."""
-    for later in steps(run):
-        if later > step:
-            shutil.rmtree(folder_of(run, later))
+    @property
+    def bytes(self) -> int:
+        """Of all tensors."""
+        tensors = (*self.model.values(), *self.optimizer.values())
+        return sum(tensor.nbytes for tensor in tensors)
 
 
 def folder_of(run: Path, step: int) -> Path:
@@ -83,21 +58,123 @@ def folder_of(run: Path, step: int) -> Path:
     return run / FOLDER / f"step-{step}"
 
 
-def _write(folder: Path, checkpoint: Checkpoint) -> None:
-    files = {}
-    for name, tensors in zip(_TENSOR_FILES, (checkpoint.model, checkpoint.optimizer), strict=True):
-        path = folder / name
-        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, path)
-        files[name] = {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
+def steps(run: Path) -> list[int]:
+    """Steps with a checkpoint, damaged ones too, rising."""
+    names = [path.name for path in (run / FOLDER).glob("step-*")]
+    return sorted(int(found[1]) for name in names if (found := _NAME.fullmatch(name)))
+
+
+def last_good(run: Path) -> str:
+    """The newest checkpoint in words, for errors; damaged later ones are gone by then."""
+    existing = steps(run)
+    if not existing:
+        return "there is no checkpoint yet"
+    return f"the last good checkpoint is {folder_of(run, existing[-1])}"
+
+
+def save(
+    run: Path, checkpoint: Checkpoint, keep_last: int = 2, keep_every: int | None = None
+) -> Path:
+    """Write a checkpoint whose tensors are on the CPU, then remove those no longer needed.
+
+    Args:
+        keep_last, keep_every: see `PretrainSettings`.
+
+    Raises:
+        CheckpointError: it cannot be written, say because the disk is full. Nothing is left of it.
+    """
+    step = checkpoint.state["step"]
+    try:
+        final = _write(run, checkpoint)
+    except OSError as error:
+        raise _unsaved(run, checkpoint, error) from error
+    for old in _expendable(steps(run), step, keep_last, keep_every):
+        _remove(folder_of(run, old))
+    return final
+
+
+def _write(run: Path, checkpoint: Checkpoint) -> Path:
+    parent, step = run / FOLDER, checkpoint.state["step"]
+    if not parent.exists():
+        parent.mkdir()
+        sync_folder(run)
+    temporary = parent / f".step-{step}.{os.getpid()}.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    final = folder_of(run, step)
+    try:
+        temporary.mkdir()
+        _write_files(temporary, checkpoint)
+        if final.exists():
+            _remove(final)
+        temporary.rename(final)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    sync_folder(parent)
+    return final
+
+
+def _write_files(folder: Path, checkpoint: Checkpoint) -> None:
+    contents = (checkpoint.model, checkpoint.optimizer)
+    files = {
+        name: write_tensors(folder / name, tensors)
+        for name, tensors in zip(_TENSOR_FILES, contents, strict=True)
+    }
     state = {**checkpoint.state, "files": files}
     (folder / _STATE).write_bytes(canonical_json({**state, "state_sha256": json_sha256(state)}))
     sync_tree(folder)
 
 
-def steps(run: Path) -> list[int]:
-    """Steps with a checkpoint, damaged ones too, rising."""
-    names = [path.name for path in (run / FOLDER).glob("step-*")]
-    return sorted(int(found[1]) for name in names if (found := _NAME.fullmatch(name)))
+def _unsaved(run: Path, checkpoint: Checkpoint, error: OSError) -> CheckpointError:
+    """The error of a checkpoint that could not be written; what was written of it is gone."""
+    free = shutil.disk_usage(run).free
+    return CheckpointError(
+        f"the checkpoint of step {checkpoint.state['step']} could not be written "
+        f"({error.strerror or error}): it takes {checkpoint.bytes / 1e6:,.1f} MB, and "
+        f"{free / 1e6:,.1f} MB are free; {last_good(run)}",
+        path=run / FOLDER,
+        fix="Free some space, then run the same command with --resume to go on from there",
+    )
+
+
+def _expendable(
+    existing: list[int], step: int, keep_last: int, keep_every: int | None
+) -> list[int]:
+    """Which steps before `step` need no checkpoint any more, now that `step` has one.
+
+    For good stays the first at or after each multiple of `keep_every`.
+    """
+    kept = {step} | {s for s in existing if s > step}
+    earlier = [s for s in existing if s < step]
+    kept.update(earlier[len(earlier) - min(len(earlier), keep_last - 1) :])
+    if keep_every is not None:
+        # Of equal keys the last one stays, hence from the newest to the oldest.
+        firsts = {s // keep_every: s for s in reversed(existing)}
+        kept.update(s for multiple, s in firsts.items() if multiple > 0)
+    return [s for s in existing if s not in kept]
+
+
+def _remove(folder: Path) -> None:
+    """Remove a checkpoint; should we be killed over it, nothing half removed keeps its name."""
+    doomed = folder.with_name(f".{folder.name}.old.{os.getpid()}.tmp")
+    try:
+        folder.rename(doomed)
+        shutil.rmtree(doomed)
+    except OSError as error:
+        _log.warning("%s: cannot be removed (%s).", folder, error.strerror or error)
+
+
+def discard_after(run: Path, step: int) -> None:
+    """Remove the checkpoints of later steps: damaged ones, which will be trained anew."""
+    for later in steps(run):
+        if later > step:
+            _remove(folder_of(run, later))
+
+
+def clear_temporaries(run: Path) -> None:
+    """Remove what a killed run left half written or half removed."""
+    for path in (run / FOLDER).glob(".step-*.tmp"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def load_newest(run: Path, *, model_only: bool = False) -> Checkpoint | None:
@@ -135,20 +212,12 @@ def load(run: Path, step: int, *, model_only: bool = False) -> Checkpoint:
     folder = folder_of(run, step)
     state = _read_state(folder)
     model, optimizer = _TENSOR_FILES
+    files = state["files"]
     return Checkpoint(
-        model=_read_tensors(folder / model, state["files"][model]),
-        optimizer={}
-        if model_only
-        else _read_tensors(folder / optimizer, state["files"][optimizer]),
+        model=read_tensors(folder / model, files[model]),
+        optimizer={} if model_only else read_tensors(folder / optimizer, files[optimizer]),
         state=state,
     )
-
-
-def _read_tensors(path: Path, entry: Mapping[str, Any]) -> dict[str, Tensor]:
-    _check_file(path, entry)
-    # `load_file` maps the file into memory: without a copy, what happens to the file would happen
-    # to the tensors.
-    return {name: tensor.clone() for name, tensor in load_file(path).items()}
 
 
 def _read_state(folder: Path) -> dict[str, Any]:
@@ -163,21 +232,3 @@ def _read_state(folder: Path) -> dict[str, Any]:
     if stated != json_sha256(state):
         raise CheckpointError("its checksum does not fit its content", path=path)
     return dict(state)
-
-
-def _check_file(path: Path, entry: Mapping[str, Any]) -> None:
-    if not path.is_file():
-        raise CheckpointError("the file is missing", path=path)
-    if path.stat().st_size != entry["bytes"]:
-        raise CheckpointError(
-            f"the file is damaged: {path.stat().st_size} bytes instead of {entry['bytes']}",
-            path=path,
-        )
-    if file_sha256(path) != entry["sha256"]:
-        raise CheckpointError("the file is damaged: its SHA-256 does not fit", path=path)
-
-
-def clear_temporaries(run: Path) -> None:
-    """Remove what a killed run left half written."""
-    for path in (run / FOLDER).glob(".step-*.tmp"):
-        shutil.rmtree(path, ignore_errors=True)

@@ -13,6 +13,8 @@ from lmprep.errors import UsageError
 
 # Instructions for bf16 matrix products, as torch names them: Intel and AMD, then ARM.
 _BF16_INSTRUCTIONS = ("amx_bf16", "avx512_bf16", "bf16")
+# Positions computed at once, unless the settings say: enough to keep the device busy.
+_MICRO_TOKENS = {"cpu": 1 << 15, "cuda": 1 << 16}
 # glibc's names and numbers.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
@@ -51,6 +53,21 @@ def computing_in(precision: torch.dtype, device: torch.device) -> AbstractContex
     if precision == torch.float32:
         return nullcontext()
     return torch.autocast(device.type, precision)
+
+
+def compiles(choice: str, device: torch.device) -> bool:
+    """Does torch compile the model, by a value of `settings.COMPILE`?
+
+    On CPU it gains little beside our own kernels, and the first step takes half a minute.
+    """
+    return choice == "on" or (choice == "auto" and device.type == "cuda")
+
+
+def micro_rows(micro_tokens: int | None, length: int, device: torch.device) -> int:
+    """Rows of `length` positions that are computed at once."""
+    if micro_tokens is None:
+        micro_tokens = _MICRO_TOKENS[device.type]
+    return max(1, micro_tokens // length)
 
 
 def keep_freed_memory() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -11,18 +12,22 @@ from torch import Tensor
 from lmprep.models.construction import count_parameters, new_model
 from lmprep.models.dropout import DropoutKey
 from lmprep.models.language_model import LanguageModel
+from lmprep.models.losses import Losses
 from lmprep.settings import PretrainSettings
 from lmprep.training.batch import Batch
+from lmprep.training.data import StepData, TrainingData
 from lmprep.training.devices import (
     choose_device,
     choose_precision,
+    compiles,
+    computing_in,
     keep_freed_memory,
+    micro_rows,
     precision_name,
 )
-from lmprep.training.optimizers import new_optimizer
 from lmprep.training.pretraining import Setup
 from lmprep.training.schedules import Budget
-from lmprep.training.steps import forward, losses_of, train_step
+from lmprep.training.steps import Updater, targets
 
 _TIMED_STEPS = 3
 # Weights, gradients and two moments, float32 each.
@@ -58,32 +63,46 @@ class Estimate:
 
 
 def estimate(setup: Setup) -> Estimate:
-    """Do a few steps and count the rest; nothing is written."""
-    settings, data = setup.settings, setup.data
+    """Do a few steps and count the rest; nothing is written. Of stages the last one is timed."""
+    settings, data = setup.settings, setup.stages.all[-1].data
     device = choose_device(settings.device)
     precision = choose_precision(settings.precision, device)
     keep_freed_memory()
     model = new_model(setup.model, seed=0).to(device)
-    batches = [data.batch(step).to(device) for step in range(_TIMED_STEPS)]
-    seconds_per_step = _time_steps(model, batches, settings, precision)
-    tokens_per_step = round(data.tokens / data.rows * data.rows_per_step)
-    steps = _steps(Budget.of(settings), tokens_per_step, seconds_per_step)
+    steps = _first_steps(data, settings, device)
+    activations = activation_bytes(model, steps[0].batches[0].to(device), precision)
+    updater = Updater(model, replace(settings, sharding="replicate"), precision)
+    seconds_per_step = _time_steps(updater, steps)
+    rows_per_step = round((steps[-1].next - steps[0].first) / len(steps))
+    tokens_per_step = round(sum(step.tokens for step in steps) / len(steps))
+    count = _steps(Budget.of(settings), tokens_per_step, seconds_per_step)
     parameters = count_parameters(model)
-    activations = activation_bytes(model, batches[0], precision)
     return Estimate(
         parameters=parameters,
         rows=data.rows,
         tokens_per_epoch=data.tokens,
-        rows_per_step=data.rows_per_step,
+        rows_per_step=rows_per_step,
         tokens_per_step=tokens_per_step,
-        steps=steps,
-        epochs=steps * data.rows_per_step / data.rows,
+        steps=count,
+        epochs=count * rows_per_step / data.rows,
         memory_bytes=_BYTES_A_PARAMETER * parameters + activations,
         device=device.type,
         precision=precision_name(precision),
         seconds_per_step=seconds_per_step,
-        seconds=steps * seconds_per_step,
+        seconds=count * seconds_per_step,
     )
+
+
+def _first_steps(
+    data: TrainingData, settings: PretrainSettings, device: torch.device
+) -> list[StepData]:
+    rows = micro_rows(settings.micro_tokens, data.task.length, device)
+    static = compiles(settings.compile, device)
+    steps: list[StepData] = []
+    for _ in range(_TIMED_STEPS):
+        position = steps[-1].next if steps else 0
+        steps.append(data.step(position, micro_rows=rows, static_shapes=static))
+    return steps
 
 
 def _steps(budget: Budget, tokens_per_step: int, seconds_per_step: float) -> int:
@@ -91,26 +110,18 @@ def _steps(budget: Budget, tokens_per_step: int, seconds_per_step: float) -> int
     return max(1, round(budget.amount / per_step))
 
 
-def _time_steps(
-    model: LanguageModel, batches: list[Batch], settings: PretrainSettings, precision: torch.dtype
-) -> float:
+def _time_steps(updater: Updater, steps: Sequence[StepData]) -> float:
     """Seconds of the fastest of a few steps (the first one also warms up)."""
-    optimizer = new_optimizer(model, settings)
     times = []
-    for step, batch in enumerate(batches):
-        key = DropoutKey(seed=0, step=step)
+    for number, step in enumerate(steps):
         start = time.perf_counter()
-        train_step(model, optimizer, batch, settings, precision, key).tolist()
+        updater.update(step.batches, targets(step.batches), number, 0.0)
         times.append(time.perf_counter() - start)
     return min(times)
 
 
 def activation_bytes(model: LanguageModel, batch: Batch, precision: torch.dtype) -> int:
-    """What a forward pass keeps for the backward pass, measured, and the copies of the logits.
-
-    Of the logits, float32, the backward pass keeps the logarithms of their softmax; while these and
-    their gradients are made there are three more of the same size.
-    """
+    """What a forward pass keeps for the backward pass, measured."""
     kept = {}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -118,12 +129,13 @@ def activation_bytes(model: LanguageModel, batch: Batch, precision: torch.dtype)
         kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        outputs = forward(model, batch, precision, DropoutKey(seed=0, step=0))
-        losses = losses_of(outputs, batch)  # held: what is kept lives as long as these
+    key = DropoutKey(seed=0, step=0)
+    with (
+        torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+        computing_in(precision, model.device),
+    ):
+        losses = Losses(model)(batch.inputs, batch.labels, key)  # held: what is kept lives as long
     for parameter in model.parameters():
         kept.pop(parameter.untyped_storage().data_ptr(), None)
     del losses
-    logits = [outputs.logits_MV, outputs.boundary_logits_SV]
-    copies = sum(3 * each.nbytes for each in logits if each is not None)
-    return sum(kept.values()) + copies
+    return sum(kept.values())

@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lmprep.errors import Interrupted, TrainingError
 from lmprep.training import checkpoints
 
 
-def diverged(run: Path, step: int, saved: int | None, name: str, value: float) -> TrainingError:
-    """A number that must be finite is not.
+def diverged(run: Path, step: int, in_a_row: int, losses: Mapping[str, float]) -> TrainingError:
+    """Too many steps in a row were left out.
 
     Args:
-        saved: step of the last checkpoint, if there is one.
-        name, value: of the number.
+        in_a_row: how many.
+        losses: of the last one.
     """
-    good = "there is no checkpoint before it"
-    if saved is not None:
-        good = f"the last good checkpoint is {checkpoints.folder_of(run, saved)}"
     return TrainingError(
-        f"the {name} is {value} at step {step}; {good}",
+        f"{in_a_row} steps in a row, up to step {step}, were skipped: their losses or gradients "
+        f"are far too high or no numbers (loss {losses['loss']:.4g}, norm of the gradient "
+        f"{losses['grad_norm']:.4g}); {checkpoints.last_good(run)}",
         path=run,
         fix="Begin a new run with a lower --lr",
     )
+
+
+def refuse_not_finite(run: Path, step: int, figures: Mapping[str, float]) -> None:
+    """Raise `TrainingError` if a number of a validation is infinite or none."""
+    for name, value in figures.items():
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"the validation's {name} is {value} at step {step}; {checkpoints.last_good(run)}",
+                path=run,
+                fix="Begin a new run with a lower --lr",
+            )
 
 
 def out_of_memory(run: Path, batch_tokens: int) -> TrainingError:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lmprep.batches import ragged
+import numpy as np
+
 from lmprep.errors import UsageError
 from lmprep.models.settings import ModelSettings
 from lmprep.models.sizes import MODELS, named_shape
+from lmprep.objectives import stored_objective
 from lmprep.shards.manifest import Manifest
 from lmprep.shards.reader import Dataset
-from lmprep.training.tasks import MODEL_KINDS, task_of
+from lmprep.training.tasks import MODEL_KINDS, Task, task_of
 
 _TRAITS = {
     "tokenizer_sha256": "tokenizer",
@@ -20,6 +22,7 @@ _TRAITS = {
     "noise": "noise",
     "pairs": "kind of pairs",
 }
+_ROWS_AT_ONCE = 1 << 20
 
 
 def traits(manifest: Manifest) -> dict[str, str]:
@@ -94,9 +97,23 @@ def check_shape(
 def longest_target(dataset: Dataset) -> int:
     """Tokens in the longest targets of an encoder-decoder, as stored."""
     longest = 0
-    for number, entry in enumerate(dataset.shards):
-        shard = dataset.shard(number)
-        for batch in range(len(entry["batch_offsets"])):
-            lengths = ragged(shard.batch(batch), "labels").lengths
-            longest = max(longest, int(lengths.max(initial=0)))
+    for start in range(0, len(dataset), _ROWS_AT_ONCE):
+        rows = np.arange(start, min(start + _ROWS_AT_ONCE, len(dataset)))
+        longest = max(longest, int(dataset.row_lengths(rows, "labels").max()))
     return longest
+
+
+def target_limit(datasets: Sequence[Dataset], task: Task) -> int:
+    """Tokens in the targets of any row, however often it is corrupted anew; 0 without targets."""
+    if task.model_kind != "encoder-decoder":
+        return 0
+    if task.whole_text:
+        return max(map(longest_target, datasets))
+    return max(map(_longest_drawn, datasets))
+
+
+def _longest_drawn(dataset: Dataset) -> int:
+    objective, settings = stored_objective(dataset.manifest)
+    assert objective.longest_target is not None  # every encoder-decoder's has one
+    length = task_of(dataset.manifest, dataset.folder).length
+    return objective.longest_target(settings, dataset.vocabulary, length)

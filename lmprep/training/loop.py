@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from lmprep.models.dropout import DropoutKey
+from lmprep.errors import Interrupted, Terminated
 from lmprep.models.language_model import LanguageModel
 from lmprep.settings import PretrainSettings
-from lmprep.training import checkpoints, failures
-from lmprep.training.batch import Batch
+from lmprep.training import failures
+from lmprep.training.checkpoint_writer import CheckpointWriter
 from lmprep.training.checkpoints import Checkpoint
 from lmprep.training.clock import Clock
-from lmprep.training.data import TrainingData, prefetched
-from lmprep.training.devices import precision_name
+from lmprep.training.data import StepData, steps
+from lmprep.training.devices import compiles, micro_rows, precision_name
+from lmprep.training.distributed import Ranks
 from lmprep.training.interruption import StopRequest
 from lmprep.training.metrics import MetricsWriter, Progress
-from lmprep.training.optimizers import (
-    load_optimizer_tensors,
-    new_optimizer,
-    optimizer_tensors,
-    peak_learning_rate,
-    set_learning_rate,
-)
+from lmprep.training.optimizers import peak_learning_rate
+from lmprep.training.reports import Reporter
 from lmprep.training.schedules import Budget, learning_rate
-from lmprep.training.steps import LOSSES, train_step
+from lmprep.training.stages import Stages
+from lmprep.training.steps import Updater, targets
+from lmprep.training.throughput import Peak, batch_flops, peak
 
 OnProgress = Callable[[Progress], None]
 # Scores a model; calls the function before each batch.
@@ -45,12 +41,16 @@ class Counters:
     """How far a training is.
 
     Args:
-        step: updates done.
+        step: updates done, skipped ones included.
         tokens: seen, padding not counted.
+        stage: number of the present stage.
+        position: rows of its endless order that are taken.
     """
 
     step: int = 0
     tokens: int = 0
+    stage: int = 0
+    position: int = 0
 
 
 class Trainer:
@@ -58,9 +58,11 @@ class Trainer:
 
     Args:
         run: the run folder.
-        model: on its device.
+        model: on its device, the same on every rank.
+        stages: what it sees.
         precision: of the matrix products.
         fingerprint: of what decides the run; checkpoints carry it.
+        ranks: the processes that train together.
         validate: gives the numbers of a validation; None when there is nothing to validate on.
     """
 
@@ -68,28 +70,30 @@ class Trainer:
         self,
         run: Path,
         model: LanguageModel,
-        data: TrainingData,
+        stages: Stages,
         settings: PretrainSettings,
         *,
         precision: torch.dtype,
         fingerprint: str,
+        ranks: Ranks,
         validate: Validate | None = None,
         on_progress: OnProgress = lambda _: None,
     ) -> None:
-        self.model, self.counters, self.clock = model, Counters(), Clock()
-        self.optimizer = new_optimizer(model, settings)
+        self.counters, self.clock = Counters(), Clock()
         self.finished = False  # is the budget spent?
-        self.losses: dict[str, float] = {}
         self.validation: dict[str, float] = {}
         self.validation_step = 0
-        self._run, self._data, self._settings = run, data, settings
-        self._device, self._precision = model.device, precision
+        self._run, self._stages, self._settings = run, stages, settings
+        self._device, self._precision, self._ranks = model.device, precision, ranks
         self._fingerprint, self._validate, self._on_progress = fingerprint, validate, on_progress
+        self._updater = Updater(model, settings, precision, ranks)
+        self._writer = CheckpointWriter(run, settings.keep_last, settings.keep_every)
         self._budget = Budget.of(settings)
-        self._peak = peak_learning_rate(settings, model.settings)
-        self._lr = self._rate = 0.0
-        self._window: list[Tensor] = []  # the losses of each step since the last report
-        self._reported = (0, 0.0)  # tokens and seconds of the last report
+        self._peak_rate = peak_learning_rate(settings, model.settings)
+        self._reporter = Reporter(stages.task.losses, self._peak)
+        self._seconds = 0.0  # of the clock of the first rank, when it was last asked
+        self._asked: type[Interrupted] | None = None  # to stop, by a signal to any rank
+        self._rate = 0.0  # the learning rate
         self._saved: int | None = None
 
     def restore(self, checkpoint: Checkpoint, lines: Sequence[dict[str, Any]]) -> None:
@@ -99,13 +103,12 @@ class Trainer:
             lines: of the metrics up to there; the last validation is taken from them.
         """
         state = checkpoint.state
-        self.model.load_state_dict(checkpoint.model)
-        load_optimizer_tensors(self.model, self.optimizer, checkpoint.optimizer)
-        self.counters = Counters(step=state["step"], tokens=state["tokens"])
-        self.clock = Clock(state["seconds"])
-        self._reported = (state["tokens"], state["seconds"])
-        self.losses, self._saved = state["losses"], state["step"]
-        self._window = [torch.tensor(losses, device=self._device) for losses in state["window"]]
+        self._updater.load(checkpoint.model, checkpoint.optimizer)
+        self._updater.guard.restore(state["guard"])
+        self.counters = Counters(**{name: state[name] for name in vars(self.counters)})
+        self.clock, self._seconds = Clock(state["seconds"]), state["seconds"]
+        self._reporter.restore(state["reporter"], self._seconds)
+        self._saved = state["step"]
         self.finished = self._spent() >= 1
         for line in lines:
             if "validation" in line:
@@ -117,24 +120,43 @@ class Trainer:
             )  # fmt: skip
 
     @property
+    def losses(self) -> dict[str, float]:
+        """Means of the last report."""
+        return self._reporter.means
+
+    @property
     def validation_due(self) -> bool:
         """Are these the weights of a checkpoint still to be validated?"""
         validated = self._validate is None or self.validation_step == self.counters.step
         return not validated and self._due(self._settings.checkpoint_every)
 
-    def train(self, metrics: MetricsWriter, stop: StopRequest) -> None:
+    def train(self, metrics: MetricsWriter | None, stop: StopRequest) -> None:
         """Train until the budget is spent.
+
+        Args:
+            metrics: where lines go; None on ranks that do not lead.
 
         Raises:
             Interrupted: a signal asked to stop; a checkpoint is saved.
-            TrainingError: the loss is not a finite number, or the memory is too small.
+            TrainingError: too many steps in a row were skipped, or the memory is too small.
+            CheckpointError: a checkpoint could not be written.
         """
         self.clock.start()
-        with closing(prefetched(self._make_batch, self.counters.step)) as batches:
+        with self._writer:
+            self._heed(stop)
             # A signal may have kept the last sitting from it.
             self._validate_if_due(metrics, stop)
             while not self.finished:
-                self._step(next(batches))
+                self._next_stage()  # the last sitting may have ended with a stage
+                self._train_stage(metrics, stop)
+
+    def _train_stage(self, metrics: MetricsWriter | None, stop: StopRequest) -> None:
+        """Train until the present stage or the budget ends."""
+        with closing(self._steps()) as batches:
+            for data in batches:
+                self._step(data, stop)
+                self._writer.check()
+                self._agree(stop)
                 if reporting := self._due(self._settings.log_every):
                     self._report(metrics)
                 if self._due(self._settings.checkpoint_every):
@@ -142,125 +164,150 @@ class Trainer:
                     self._validate_if_due(metrics, stop)
                 if reporting:
                     self._on_progress(self._progress())
-                self._heed(stop)
+                self._leave_if_asked()
+                if self.finished or self._next_stage():
+                    return
+
+    def _steps(self) -> Generator[StepData, None, None]:
+        data, ranks = self._stages.all[self.counters.stage].data, self._ranks
+        return steps(
+            data,
+            self.counters.position,
+            rank=ranks.rank,
+            ranks=ranks.count,
+            micro_rows=micro_rows(self._settings.micro_tokens, data.task.length, self._device),
+            static_shapes=compiles(self._settings.compile, self._device),
+            pinned=self._device.type == "cuda",
+        )
+
+    def _next_stage(self) -> bool:
+        """Go on to the next stage if it is its turn."""
+        stage = self._stages.at(self._spent())
+        if stage == self.counters.stage:
+            return False
+        self.counters.stage, self.counters.position = stage, 0
+        self._updater.guard.forget()
+        return True
 
     def _due(self, every: int) -> bool:
         return self.finished or self.counters.step % every == 0
 
-    def _make_batch(self, step: int) -> Batch:
-        batch = self._data.batch(step)
-        return batch.pinned() if self._device.type == "cuda" else batch
-
-    def _step(self, batch: Batch) -> None:
-        middle = self._spent(more_steps=0.5, more_tokens=batch.tokens / 2)
-        self._lr = learning_rate(self._settings, self._peak, middle)
-        set_learning_rate(self.optimizer, self._lr)
-        key = DropoutKey(seed=self._settings.seed, step=self.counters.step)
+    def _step(self, data: StepData, stop: StopRequest) -> None:
+        middle = self._spent(more_steps=0.5, more_tokens=data.tokens / 2)
+        self._rate = learning_rate(self._settings, self._peak_rate, middle)
+        own = sum(batch_flops(batch, self._updater.model.settings) for batch in data.batches)
+        *counts, flops = self._ranks.total([*targets(data.batches), own], self._device)
         try:
-            there = batch.to(self._device)
-            losses = train_step(
-                self.model, self.optimizer, there, self._settings, self._precision, key
+            losses, admitted = self._updater.update(
+                data.batches, counts, self.counters.step, self._rate
             )
         except torch.OutOfMemoryError:
             raise failures.out_of_memory(self._run, self._settings.batch_tokens) from None
-        self._window.append(losses)
+        except Exception:
+            # A compiler dies of the Ctrl-C that we remember; no weight has changed yet.
+            self._asked = stop.kind
+            self._leave_if_asked()
+            raise
         self.counters.step += 1
-        self.counters.tokens += batch.tokens
-        self.finished = self._spent() >= 1
+        self.counters.tokens += data.tokens
+        self.counters.position = data.next
+        self._reporter.add(losses if admitted else None, data.tokens, flops)
+        self._refuse_many_skips(losses)
+
+    def _refuse_many_skips(self, losses: Mapping[str, float]) -> None:
+        in_a_row = self._updater.guard.in_a_row
+        if in_a_row >= self._settings.skips:
+            self._writer.wait()
+            raise failures.diverged(self._run, self.counters.step, in_a_row, losses)
 
     def _spent(self, *, more_steps: float = 0, more_tokens: float = 0) -> float:
         return self._budget.spent(
             steps=self.counters.step + more_steps,
             tokens=self.counters.tokens + more_tokens,
-            seconds=self.clock.seconds,
+            seconds=self._seconds,
         )
 
-    def _report(self, metrics: MetricsWriter) -> None:
+    def _report(self, metrics: MetricsWriter | None) -> None:
         """Write a line over the steps since the last one."""
-        self.losses = self._mean_losses()
-        self._window = []
-        tokens, seconds = self.counters.tokens, self.clock.seconds
-        tokens_before, seconds_before = self._reported
-        self._rate = (tokens - tokens_before) / max(seconds - seconds_before, 1e-9)
-        self._reported = (tokens, seconds)
-        metrics.write(
-            {
-                **vars(self.counters),
-                **self.losses,
-                "lr": self._lr,
-                "tokens_per_second": self._rate,
-                "elapsed": seconds,
-            }
+        line = self._reporter.close(
+            lr=self._rate, skipped=self._updater.guard.skipped, seconds=self.clock.seconds
         )
+        if metrics is not None:
+            step, tokens = self.counters.step, self.counters.tokens
+            metrics.write({"step": step, "tokens": tokens, "epoch": self._epoch(), **line})
+
+    def _epoch(self) -> float:
+        return self._stages.all[self.counters.stage].data.epoch(self.counters.position)
 
     def _progress(self) -> Progress:
-        spent, seconds = min(1.0, self._spent()), self.clock.seconds
-        return Progress(
+        spent = min(1.0, self._spent())
+        return self._reporter.progress(
             step=self.counters.step,
             fraction=spent,
             tokens=self.counters.tokens,
-            loss=self.losses["loss"],
-            tokens_per_second=self._rate,
-            elapsed=seconds,
-            seconds_left=seconds * (1 - spent) / spent,
+            epoch=self._epoch(),
+            stage=self._stages.all[self.counters.stage].name,
+            seconds_left=self.clock.seconds * (1 - spent) / spent,
             validation=self.validation,
             validation_step=self.validation_step,
         )
 
-    def _mean_losses(self) -> dict[str, float]:
-        """Means over the window, checked."""
-        means = torch.stack(self._window).double().mean(0).tolist()
-        reported = ("loss", *self._data.task.losses, "grad_norm")
-        losses = {k: v for k, v in zip(LOSSES, means, strict=True) if k in reported}
-        self._check_finite(losses)
-        return losses
+    def _peak(self) -> Peak:
+        """What the devices of all ranks could do."""
+        one = peak(self._device, self._precision)
+        return replace(one, flops=self._ranks.count * one.flops)
 
-    def _validate_if_due(self, metrics: MetricsWriter, stop: StopRequest) -> None:
+    def _validate_if_due(self, metrics: MetricsWriter | None, stop: StopRequest) -> None:
         """Validate once a checkpoint is saved: so a signal can stop that without losing steps."""
         if self._validate is None or not self.validation_due:
             return
         with self.clock.paused():
-            figures = self._validate(self.model, lambda: self._heed(stop))
-        self._check_finite(figures, "validation's ")
+            figures = self._validate(self._updater.whole_model(), lambda: self._heed(stop))
+        self._writer.wait()
+        failures.refuse_not_finite(self._run, self.counters.step, figures)
         self.validation, self.validation_step = figures, self.counters.step
-        metrics.write({"step": self.counters.step, "validation": figures})
+        if metrics is not None:
+            metrics.write({"step": self.counters.step, "validation": figures})
 
     def _save(self) -> None:
         if self._saved == self.counters.step:
             return
-        if self._window:
-            self._mean_losses()  # never save weights that an infinite gradient has spoilt
         with self.clock.paused():
-            tensors = optimizer_tensors(self.model, self.optimizer)
-            model: dict[str, Tensor] = dict(self.model.named_parameters())
-            checkpoint = Checkpoint(model=model, optimizer=tensors, state=self._state())
-            checkpoints.save(self._run, checkpoint)
+            model, optimizer = self._updater.tensors()
+            if self._ranks.leads:
+                checkpoint = Checkpoint(model=model, optimizer=optimizer, state=self._state())
+                self._writer.save(checkpoint)
         self._saved = self.counters.step
 
     def _state(self) -> dict[str, Any]:
-        epoch, row = self._data.position(self.counters.step)
         return {
             **vars(self.counters),
             "seconds": self.clock.seconds,
-            "epoch": epoch,
-            "row": row,
-            "losses": self.losses,
-            "window": [losses.tolist() for losses in self._window],
+            "reporter": self._reporter.state(),
+            "guard": self._updater.guard.state(),
             "device": self._device.type,
             "precision": precision_name(self._precision),
+            "ranks": self._ranks.count,
             "fingerprint": self._fingerprint,
         }
 
     def _heed(self, stop: StopRequest) -> None:
-        """Save and leave if a signal asked for it."""
-        if stop.kind is None:
+        """Save and leave if a signal asked for it, on any rank."""
+        self._agree(stop)
+        self._leave_if_asked()
+
+    def _agree(self, stop: StopRequest) -> None:
+        """Learn from the other ranks who was asked to stop, and what the first one's clock says."""
+        seconds = self.clock.seconds if self._ranks.leads else 0.0
+        asked = [float(stop.kind is kind) for kind in (Interrupted, Terminated)]
+        self._seconds, *asked = self._ranks.total([seconds, *asked], self._device)
+        self._asked = Terminated if asked[1] else Interrupted if asked[0] else None
+        self.finished = self._spent() >= 1
+
+    def _leave_if_asked(self) -> None:
+        if self._asked is None:
             return
         self._save()
-        datasets = [dataset.folder for dataset in self._data.datasets]
-        raise failures.stopped(stop.kind, self._run, self.counters.step, datasets)
-
-    def _check_finite(self, numbers: Mapping[str, float], prefix: str = "") -> None:
-        for name, value in numbers.items():
-            if not math.isfinite(value):
-                step = self.counters.step
-                raise failures.diverged(self._run, step, self._saved, prefix + name, value)
+        self._writer.wait()
+        datasets = [dataset.folder for dataset in self._stages.datasets]
+        raise failures.stopped(self._asked, self._run, self.counters.step, datasets)

@@ -1,18 +1,22 @@
 """What a training reports: a line in metrics.jsonl, TensorBoard scalars, a progress record.
 
-    {"step": 120, "tokens": 491520, "loss": 9.1, "token_loss": 8.4, "pair_loss": 0.69, "lr": 0.0004,
-     "grad_norm": 1.3, "tokens_per_second": 11200.0, "elapsed": 43.9}
+    {"step": 120, "tokens": 491520, "epoch": 1.2, "loss": 9.1, "token_loss": 8.4, "pair_loss": 0.69,
+     "grad_norm": 1.3, "lr": 0.0004, "tokens_per_second": 11200.0, "utilisation": 0.41,
+     "skipped": 0, "elapsed": 43.9}
 
-Losses and the gradient norm are means over the steps since the last line, tokens are those of the
-rows before corruption, padding not counted, elapsed is in seconds of training over all sittings,
-without validations and checkpoints. A validation is a line {"step", "validation"}.
+Losses and the gradient norm are means over the steps since the last line, and absent if all of
+these were skipped; `skipped` counts such steps since the beginning. Tokens are those of the rows
+before corruption, padding not counted; `epoch` tells how often the data have been seen;
+`utilisation` is a share of the device's peak, absent where that is not known; elapsed is in seconds
+of training over all sittings, without validations and checkpoints. A validation is a line
+{"step", "validation"}.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +40,15 @@ class Progress:
         seconds_left: at this pace.
         validation: the last validation's numbers, empty before the first.
         validation_step: after which it was made, 0 before the first.
+        epoch: how often the data have been seen.
+        losses: means since the last report by objective: `token_loss`, `pair_loss`,
+            `boundary_loss`, those there are.
+        lr: learning rate of the last step.
+        utilisation: FLOPs a second that the model needed, as a share of the device's peak; None
+            where that is not known.
+        peak: where that peak is from, such as `datasheet, H200 bf16 dense`.
+        skipped: steps whose update was left out since the beginning.
+        stage: such as `128 tokens`; empty where there is only one.
     """
 
     step: int
@@ -47,6 +60,25 @@ class Progress:
     seconds_left: float
     validation: dict[str, float]
     validation_step: int
+    epoch: float = 0.0
+    losses: dict[str, float] = field(default_factory=dict)
+    lr: float = 0.0
+    utilisation: float | None = None
+    peak: str = ""
+    skipped: int = 0
+    stage: str = ""
+
+
+# Which group of curves TensorBoard shows a number in; the losses' and norms' is `train`.
+_GROUPS = {
+    "lr": "schedule",
+    "epoch": "schedule",
+    "tokens": "schedule",
+    "skipped": "schedule",
+    "elapsed": "speed",
+    "tokens_per_second": "speed",
+    "utilisation": "speed",
+}
 
 
 class MetricsWriter:
@@ -64,10 +96,10 @@ class MetricsWriter:
         self._board = SummaryWriter(str(run / "tensorboard"), purge_step=step + 1)
 
     def write(self, line: dict[str, Any]) -> None:
-        """Add a line; numbers in it, and in records in it, go to TensorBoard."""
+        """Add a line; its numbers go to TensorBoard, as `train/loss` or `validation/token_loss`."""
         self._file.write(_written(line))
         self._file.flush()
-        for name, value in _scalars(line).items():
+        for name, value in scalars(line).items():
             self._board.add_scalar(name, value, line["step"])
 
     def close(self) -> None:
@@ -111,11 +143,12 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
     return found if ours else None
 
 
-def _scalars(line: dict[str, Any], prefix: str = "") -> dict[str, float]:
-    scalars: dict[str, float] = {}
-    for name, value in line.items():
-        if isinstance(value, dict):
-            scalars |= _scalars(value, f"{prefix}{name}/")
-        elif name != "step":
-            scalars[prefix + name] = value
-    return scalars
+def scalars(line: dict[str, Any]) -> dict[str, float]:
+    """The numbers of a line, by TensorBoard's names for them."""
+    validation = {f"validation/{k}": v for k, v in line.get("validation", {}).items()}
+    numbers = {
+        f"{_GROUPS.get(name, 'train')}/{name}": value
+        for name, value in line.items()
+        if name != "step" and isinstance(value, int | float)
+    }
+    return numbers | validation

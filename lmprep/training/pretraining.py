@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +22,15 @@ from lmprep.objectives.counting import wanted_predictions
 from lmprep.settings import PretrainSettings
 from lmprep.shards.reader import Dataset
 from lmprep.training import checkpoints, run_folder
-from lmprep.training.data import TrainingData
 from lmprep.training.devices import choose_device, choose_precision, keep_freed_memory
+from lmprep.training.distributed import Ranks, check_ranks, joined, ranks_here
 from lmprep.training.fit import check_model
+from lmprep.training.initial import Initial, begin_from, initial_model
 from lmprep.training.interruption import StopRequest
 from lmprep.training.loop import OnProgress, Trainer, Validate
 from lmprep.training.metrics import MetricsWriter, cut_metrics
-from lmprep.training.tasks import task_of
+from lmprep.training.stages import Stages
+from lmprep.training.tasks import Task, task_of
 from lmprep.training.validation import score
 
 
@@ -56,12 +60,17 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """Datasets, model and settings that have been found to go together."""
+    """Datasets, model and settings that have been found to go together.
+
+    Args:
+        initial: the weights to start from; None for fresh ones.
+    """
 
     settings: PretrainSettings
     model: ModelSettings
-    data: TrainingData
+    stages: Stages
     validation: Dataset | None
+    initial: Initial | None
 
 
 def prepare(
@@ -80,42 +89,63 @@ def prepare(
         UsageError: they do not.
         DatasetError: a dataset is unfinished or damaged.
     """
-    data = TrainingData(
-        datasets,
-        batch_tokens=settings.batch_tokens,
-        seed=settings.seed,
-        static=settings.static,
-    )
-    model = _model(settings, data, continued)
-    data.task = replace(data.task, longest_span=model.span_boundary)
+    stages = Stages(datasets, settings)
+    initial = _initial(settings, stages, continued)
+    model = _model(settings, stages, continued, initial)
+    for stage in stages.all:
+        stage.data.task = replace(stage.data.task, longest_span=model.span_boundary)
+        check_ranks(ranks_here(), stage.data.bins, stage.data.task.length)
     if validation is None and continued is not None:
         validation = run_folder.recorded_validation(continued)
     held_out = None if validation is None else Dataset(validation)
     if held_out is not None:
-        data.check_fits(held_out)
-    for dataset in [*data.datasets, *([held_out] if held_out else [])]:
+        stages.check_fits(held_out)
+    for dataset in [*stages.datasets, *([held_out] if held_out else [])]:
         check_model(dataset, model)
-    return Setup(settings=settings, model=model, data=data, validation=held_out)
+    return Setup(
+        settings=settings, model=model, stages=stages, validation=held_out, initial=initial
+    )
 
 
-def _model(settings: PretrainSettings, data: TrainingData, continued: Path | None) -> ModelSettings:
+def _initial(settings: PretrainSettings, stages: Stages, continued: Path | None) -> Initial | None:
+    """What `--init` names; nothing once there is a checkpoint to go on from."""
+    if settings.init is None or (continued is not None and checkpoints.steps(continued)):
+        return None
+    tokenizer = stages.datasets[0].folder / "tokenizer"
+    return initial_model(settings.init, stages.task, tokenizer, settings.model)
+
+
+def _model(
+    settings: PretrainSettings,
+    stages: Stages,
+    continued: Path | None,
+    initial: Initial | None,
+) -> ModelSettings:
     changes: dict[str, Any] = {}
     if settings.dropout is not None:
         changes = {"dropout": settings.dropout, "attention_dropout": settings.dropout}
     if continued is not None and (recorded := run_folder.recorded_model(continued, settings.model)):
         return replace(recorded, **changes)
-    size = data.task.vocabulary.size
-    model = model_settings(settings.model, vocabulary_size=size, **changes)
-    if data.task.objective != "span" or model.kind != "encoder":
+    task = stages.task
+    if initial is not None:
+        model = replace(initial.settings, **changes)
+    else:
+        size = task.vocabulary.size
+        model = model_settings(settings.model, vocabulary_size=size, **changes)
+    if model.kind != "encoder":
         return model
-    return replace(model, span_boundary=_longest_span(settings, data, model))
+    if initial is None:
+        model = replace(model, pooler=task.pairs != "none")
+    if task.objective != "span":
+        return model
+    return replace(model, span_boundary=_longest_span(settings, stages, model))
 
 
-def _longest_span(settings: PretrainSettings, data: TrainingData, model: ModelSettings) -> int:
+def _longest_span(settings: PretrainSettings, stages: Stages, model: ModelSettings) -> int:
     """What the model says, else so much that no span is longer; 0 if the loss has no weight."""
     if settings.boundary_weight == 0:
         return 0
-    return model.span_boundary or max(map(_predictions_a_row, data.datasets))
+    return model.span_boundary or max(map(_predictions_a_row, stages.datasets))
 
 
 def _predictions_a_row(dataset: Dataset) -> int:
@@ -134,7 +164,7 @@ def pretrain(
     resume: bool = False,
     on_progress: OnProgress = lambda _: None,
 ) -> Result:
-    """Train a model on datasets into a run folder.
+    """Train a model on datasets into a run folder, together with the other ranks of `torchrun`.
 
     Args:
         datasets: of one tokenizer, objective and kind of pairs.
@@ -142,30 +172,50 @@ def pretrain(
             (`run_folder.settings_for` completes them).
         validation: held-out dataset that is scored at every checkpoint; a run that is continued
             has its own, unless another is given.
-        on_progress: called whenever a line of metrics is written.
+        on_progress: called whenever a line of metrics is written, on the first rank only.
 
     Raises:
         UsageError: settings, datasets and folder do not go together.
         Interrupted: a signal asked to stop, and a checkpoint was saved.
-        CheckpointError: the run cannot be continued.
-        TrainingError: the loss became infinite or not a number.
+        CheckpointError: the run cannot be continued, or a checkpoint cannot be written.
+        TrainingError: step after step had a loss that is infinite, not a number, or far too high.
     """
-    continued = run if resume and run.exists() else None
-    setup = prepare(datasets, settings, validation, continued)
     device = choose_device(settings.device)
-    held_out = setup.validation.folder if setup.validation else None
-    description = run_folder.describe_run(settings, setup.model, setup.data, held_out)
+    with StopRequest() as stop, joined(device) as ranks:
+        # Asked of one rank: the first to go on makes the folder.
+        continued = ranks.lead(lambda: run if resume and run.exists() else None)
+        with stop.at_once():
+            setup = prepare(datasets, settings, validation, continued)
+        held_out = setup.validation.folder if setup.validation else None
+        description = run_folder.describe_run(settings, setup.model, setup.stages, held_out)
+        with ranks.lead_in(partial(_open_run, run, continued, description, setup)):
+            fingerprint = run_folder.fingerprint(description)
+            return _sit(setup, run, device, ranks, fingerprint, stop, on_progress)
+
+
+@contextmanager
+def _open_run(
+    run: Path, continued: Path | None, description: dict[str, Any], setup: Setup
+) -> Iterator[None]:
+    """The run folder, made or found to be the same, kept from other trainings."""
     if continued:
         run_folder.check_same(run, description)
     else:
-        run_folder.create(run, description, setup.data)
+        run_folder.create(run, description, setup.stages)
     with run_folder.locked(run):
-        run_folder.count_tokens(run, setup.data, settings.seed)
-        return _sit(setup, run, device, run_folder.fingerprint(description), on_progress)
+        run_folder.count_tokens(run, setup.stages, setup.settings.seed)
+        checkpoints.clear_temporaries(run)
+        yield
 
 
 def _sit(
-    setup: Setup, run: Path, device: torch.device, fingerprint: str, on_progress: OnProgress
+    setup: Setup,
+    run: Path,
+    device: torch.device,
+    ranks: Ranks,
+    fingerprint: str,
+    stop: StopRequest,
+    on_progress: OnProgress,
 ) -> Result:
     """Train in a run folder until the budget is spent."""
     keep_freed_memory()
@@ -173,17 +223,18 @@ def _sit(
     trainer = Trainer(
         run,
         _new_model(setup).to(device),
-        setup.data,
+        setup.stages,
         setup.settings,
         precision=precision,
         fingerprint=fingerprint,
+        ranks=ranks,
         validate=_validator(setup.validation, precision),
-        on_progress=on_progress,
+        on_progress=on_progress if ranks.leads else lambda _: None,
     )
-    _restore(trainer, run, fingerprint)
+    _restore(trainer, run, ranks, fingerprint)
     already_finished = trainer.finished and not trainer.validation_due
     if not already_finished:
-        _train(trainer, run)
+        _train(trainer, run, ranks, stop)
     return Result(
         run=run,
         step=trainer.counters.step,
@@ -197,7 +248,11 @@ def _sit(
 
 
 def _new_model(setup: Setup) -> LanguageModel:
-    return new_model(setup.model, int(key_for(setup.settings.seed, "weights")))
+    model = new_model(setup.model, int(key_for(setup.settings.seed, "weights")))
+    if setup.initial is not None:
+        begin_from(model, setup.initial)
+    _freeze_unused(model, setup.stages.task)
+    return model
 
 
 def _validator(dataset: Dataset | None, precision: torch.dtype) -> Validate | None:
@@ -208,12 +263,11 @@ def _validator(dataset: Dataset | None, precision: torch.dtype) -> Validate | No
     ).means()
 
 
-def _restore(trainer: Trainer, run: Path, fingerprint: str) -> None:
+def _restore(trainer: Trainer, run: Path, ranks: Ranks, fingerprint: str) -> None:
     """Go on from the newest intact checkpoint, if there is one; what came after it goes."""
-    checkpoints.clear_temporaries(run)
     checkpoint = checkpoints.load_newest(run)
     if checkpoint is None:
-        cut_metrics(run, 0)
+        ranks.lead(lambda: cut_metrics(run, 0))
         return
     if checkpoint.state["fingerprint"] != fingerprint:
         raise CheckpointError(
@@ -223,14 +277,24 @@ def _restore(trainer: Trainer, run: Path, fingerprint: str) -> None:
             fix="Put recipe.toml back as it was, or begin a new run",
         )
     step = checkpoint.state["step"]
-    checkpoints.discard_after(run, step)
-    trainer.restore(checkpoint, cut_metrics(run, step))
+    ranks.lead(lambda: checkpoints.discard_after(run, step))
+    trainer.restore(checkpoint, ranks.lead(lambda: cut_metrics(run, step)))
 
 
-def _train(trainer: Trainer, run: Path) -> None:
-    metrics = MetricsWriter(run, trainer.counters.step)
-    try:
-        with StopRequest() as stop:
-            trainer.train(metrics, stop)
-    finally:
-        metrics.close()
+def _train(trainer: Trainer, run: Path, ranks: Ranks, stop: StopRequest) -> None:
+    if not ranks.leads:
+        trainer.train(None, stop)
+        return
+    with closing(MetricsWriter(run, trainer.counters.step)) as metrics:
+        trainer.train(metrics, stop)
+
+
+def _freeze_unused(model: LanguageModel, task: Task) -> None:
+    """Leave out of the training what no loss asks for: the heads of pairs, without pairs.
+
+    Else gradients of theirs would be waited for where several processes train.
+    """
+    if task.pairs == "none":
+        for name, parameter in model.named_parameters():
+            if name.startswith(("encoder.pooler.", "pair_head.")):
+                parameter.requires_grad_(False)

@@ -27,16 +27,27 @@ from lmprep.files import json_sha256, sync_folder, sync_tree, write_json
 from lmprep.models.settings import ModelSettings
 from lmprep.settings import BUDGETS, PretrainSettings, settings_from
 from lmprep.training import unigram
-from lmprep.training.data import TrainingData
 from lmprep.training.fit import traits
+from lmprep.training.stages import Stages
 
 RECIPE, CONFIG, TOKENIZER, LOCK = "recipe.toml", "config.json", "tokenizer", ".lock"
 # Settings that may change from sitting to sitting. Of the model its shape decides, not its name.
-_UNDECISIVE = ("model", "device", "checkpoint_every", "log_every")
+_UNDECISIVE = (
+    "model",
+    "micro_tokens",
+    "device",
+    "compile",
+    "sharding",
+    "skips",
+    "checkpoint_every",
+    "keep_last",
+    "keep_every",
+    "log_every",
+)
 
 
 def describe_run(
-    settings: PretrainSettings, model: ModelSettings, data: TrainingData, validation: Path | None
+    settings: PretrainSettings, model: ModelSettings, stages: Stages, validation: Path | None
 ) -> dict[str, Any]:
     """Everything a run is continued from, as the tables of its recipe."""
     held_out = {} if validation is None else {"validation": {"folder": str(validation.absolute())}}
@@ -45,7 +56,7 @@ def describe_run(
         "model": model.as_dict(),
         "datasets": [
             {"folder": str(dataset.folder), "sha256": dataset.manifest["manifest_sha256"]}
-            for dataset in data.datasets
+            for dataset in stages.datasets
         ],
         **held_out,
     }
@@ -63,7 +74,7 @@ def _decisive(tables: Mapping[str, Any]) -> dict[str, Any]:
     return flat | {f"datasets.{i}.sha256": d["sha256"] for i, d in enumerate(tables["datasets"], 1)}
 
 
-def create(run: Path, description: Mapping[str, Any], data: TrainingData) -> None:
+def create(run: Path, description: Mapping[str, Any], stages: Stages) -> None:
     """Make a run folder, whole or not at all.
 
     Raises:
@@ -75,11 +86,11 @@ def create(run: Path, description: Mapping[str, Any], data: TrainingData) -> Non
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
-        first = data.datasets[0]
+        first = stages.datasets[0]
         (temporary / RECIPE).write_text(to_toml(description), encoding="utf-8")
-        write_json(temporary / CONFIG, _config(description, data))
+        write_json(temporary / CONFIG, _config(description, stages))
         shutil.copytree(first.folder / "tokenizer", temporary / TOKENIZER)
-        count_tokens(temporary, data, description["pretrain"]["seed"])
+        count_tokens(temporary, stages, description["pretrain"]["seed"])
         sync_tree(temporary)
         temporary.rename(run)
     except BaseException:
@@ -88,10 +99,10 @@ def create(run: Path, description: Mapping[str, Any], data: TrainingData) -> Non
     sync_folder(run.parent)
 
 
-def count_tokens(run: Path, data: TrainingData, seed: int) -> None:
+def count_tokens(run: Path, stages: Stages, seed: int) -> None:
     """Write the token counts of the training rows, unless they are there."""
     if not (run / unigram.FILE).exists():
-        unigram.save_unigrams(run, unigram.count_unigrams(data.datasets, seed))
+        unigram.save_unigrams(run, unigram.count_unigrams(stages.datasets, seed))
 
 
 @contextmanager
@@ -118,14 +129,14 @@ def refuse_existing(run: Path) -> None:
         raise UsageError(what, path=run, fix="Continue a run with --resume, or choose another -o")
 
 
-def _config(description: Mapping[str, Any], data: TrainingData) -> dict[str, Any]:
-    first = data.datasets[0]
+def _config(description: Mapping[str, Any], stages: Stages) -> dict[str, Any]:
+    first = stages.datasets[0]
     return {
         "lmprep": __version__,
         "model": description["model"],
         "vocabulary": asdict(first.vocabulary),
         **traits(first.manifest),
-        "length": data.task.length,
+        "length": stages.task.length,
     }
 
 

@@ -1,74 +1,153 @@
-"""One step: forward, the losses, backward, clip, update.
+"""One update: forward and backward for each micro-batch, clip, judge, step.
 
-M scored tokens, B rows, S targets of the boundary objective, V vocabulary.
+The loss of an update is a sum over all its micro-batches, on all ranks, divided by the number of
+targets in all of them: neither accumulation nor the number of processes changes it.
 """
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from collections.abc import Mapping, Sequence
 
+import torch
+from torch import Tensor
+from torch.distributed.tensor import DTensor
+
+from lmprep.models.construction import outline
 from lmprep.models.dropout import DropoutKey
-from lmprep.models.inputs import Outputs
+from lmprep.models.inputs import IGNORED, Outputs
 from lmprep.models.language_model import LanguageModel
+from lmprep.models.losses import Losses
 from lmprep.settings import PretrainSettings
 from lmprep.training.batch import Batch
-from lmprep.training.devices import computing_in
+from lmprep.training.devices import compiles, computing_in
+from lmprep.training.distributed import Ranks, full, like, synchronized, wrapped
+from lmprep.training.guard import Guard
+from lmprep.training.optimizers import Optimizer
 
 LOSSES = ("loss", "token_loss", "pair_loss", "boundary_loss", "grad_norm")
+
+
+class Updater:
+    """A model with its optimizer, made to train.
+
+    Args:
+        model: on its device, with the same weights on every rank.
+        precision: of the matrix products.
+    """
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        settings: PretrainSettings,
+        precision: torch.dtype,
+        ranks: Ranks | None = None,
+    ) -> None:
+        self.model, self.guard = model, Guard(settings)
+        self._settings, self._precision = settings, precision
+        self._ranks, self._device = ranks or Ranks(), model.device
+        self._module = wrapped(Losses(model), self._ranks, settings.sharding, self._device)
+        self.optimizer = Optimizer(model, settings)
+        self._weights = (
+            settings.token_weight,
+            settings.pair_weight,
+            settings.boundary_weight,
+        )
+        self._compiled = self._module
+        if compiles(settings.compile, self._device):
+            self._compiled = torch.compile(self._module, dynamic=False)  # type: ignore[assignment]
+
+    def update(
+        self, batches: Sequence[Batch], counts: Sequence[float], step: int, rate: float
+    ) -> tuple[dict[str, float], bool]:
+        """Update the weights once, unless the guard finds the step unfit.
+
+        Args:
+            batches: this rank's, in their order.
+            counts: of tokens, pairs and boundary targets to predict, over all ranks.
+            step: number of the update, from 0.
+            rate: the learning rate.
+
+        Returns:
+            The values of `LOSSES`, the norm before clipping; and whether the weights were updated.
+        """
+        self.optimizer.zero_grad()
+        sums = self._backward(batches, counts, step)
+        parameters = [p for p in self.model.parameters() if p.grad is not None]
+        norm = torch.nn.utils.clip_grad_norm_(parameters, self._settings.clip)
+        means = [
+            total / max(1.0, count)
+            for total, count in zip(self._ranks.total(sums, self._device), counts, strict=True)
+        ]
+        loss = sum(weight * mean for weight, mean in zip(self._weights, means, strict=True))
+        found = dict(zip(LOSSES, (loss, *means, float(full(norm))), strict=True))
+        admitted = self.guard.admits(found["loss"], found["grad_norm"])
+        if admitted:
+            self.optimizer.step(rate)
+        return found, admitted
+
+    def tensors(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Weights and optimizer for a checkpoint, whole; every rank must ask."""
+        weights = {name: full(tensor) for name, tensor in self.model.named_parameters()}
+        return weights, self.optimizer.tensors()
+
+    def load(self, weights: Mapping[str, Tensor], optimizer: Mapping[str, Tensor]) -> None:
+        """The way back from `tensors`, for any number of ranks."""
+        with torch.no_grad():
+            for name, parameter in self.model.named_parameters():
+                parameter.copy_(like(weights[name], parameter))
+        self.optimizer.load(optimizer)
+
+    def whole_model(self) -> LanguageModel:
+        """The model with all its weights on this rank, to be scored."""
+        if not any(isinstance(p, DTensor) for p in self.model.parameters()):
+            return self.model
+        weights = {name: full(p).detach() for name, p in self.model.named_parameters()}
+        model = outline(self.model.settings)
+        model.load_state_dict(weights, assign=True)
+        return model
+
+    def _backward(
+        self, batches: Sequence[Batch], counts: Sequence[float], step: int
+    ) -> list[float]:
+        """Gradients of the step's loss; the sums of the losses on this rank."""
+        # The ranks' gradients are averaged, so each counts for as many as there are.
+        shares = torch.tensor(
+            [
+                w * self._ranks.count / max(1.0, n)
+                for w, n in zip(self._weights, counts, strict=True)
+            ],
+            device=self._device,
+        )
+        sums = torch.zeros(len(self._weights), device=self._device)
+        for number, batch in enumerate(batches, 1):
+            with synchronized(self._module, last=number == len(batches)):
+                losses = self._losses(batch.to(self._device), step)
+                (losses * shares).sum().backward()  # type: ignore[no-untyped-call]
+            sums += losses.detach()
+        return [float(value) for value in sums.tolist()]
+
+    def _losses(self, batch: Batch, step: int) -> Tensor:
+        key = DropoutKey(seed=self._settings.seed, step=step, row=batch.row)
+        key.seed_device(self._device)
+        with computing_in(self._precision, self._device):
+            losses: Tensor = self._compiled(batch.inputs, batch.labels, key)
+        return losses
+
+
+def targets(batches: Sequence[Batch]) -> list[int]:
+    """How many tokens, pairs and boundary targets batches ask for."""
+    counts = [0, 0, 0]
+    for batch in batches:
+        labels = (batch.labels.tokens_M, batch.labels.pairs_P, batch.labels.boundary_S)
+        for place, asked in enumerate(labels):
+            counts[place] += 0 if asked is None else int((asked != IGNORED).sum())
+    return counts
 
 
 def forward(
     model: LanguageModel, batch: Batch, precision: torch.dtype, key: DropoutKey | None = None
 ) -> Outputs:
     """The logits of a batch, float32."""
-    with computing_in(precision, batch.labels_M.device):
+    with computing_in(precision, batch.labels.tokens_M.device):
         outputs = model(batch.inputs, key)
     return outputs.each(Tensor.float)
-
-
-def train_step(
-    model: LanguageModel,
-    optimizer: torch.optim.AdamW,
-    batch: Batch,
-    settings: PretrainSettings,
-    precision: torch.dtype,
-    key: DropoutKey,
-) -> Tensor:
-    """Update the weights once.
-
-    Returns:
-        float32 [5] on the device: the values of `LOSSES` before the update, 0 for those the batch
-        does not have; the norm before clipping.
-    """
-    optimizer.zero_grad(set_to_none=True)
-    key.seed_device(batch.labels_M.device)
-    outputs = forward(model, batch, precision, key)
-    token_loss, pair_loss, boundary_loss = losses_of(outputs, batch)
-    loss = settings.token_weight * token_loss
-    loss = loss + settings.pair_weight * pair_loss + settings.boundary_weight * boundary_loss
-    loss.backward()  # type: ignore[no-untyped-call]
-    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
-    optimizer.step()
-    return torch.stack((loss, token_loss, pair_loss, boundary_loss, norm)).detach()
-
-
-def losses_of(outputs: Outputs, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean cross-entropy of scored tokens, pairs and boundary targets; 0 where there are none."""
-    asked = (
-        (outputs.logits_MV, batch.labels_M),
-        (outputs.pair_logits_B2, batch.pairs_B),
-        (outputs.boundary_logits_SV, batch.boundary_labels_S),
-    )
-    nothing = outputs.logits_MV.new_zeros(())
-    token, pair, boundary = (
-        nothing if logits is None or labels is None else _mean(logits, labels)
-        for logits, labels in asked
-    )
-    return token, pair, boundary
-
-
-def _mean(logits: Tensor, labels: Tensor) -> Tensor:
-    """A mean that is 0, not NaN, over nothing: a row of one token has no next one."""
-    return F.cross_entropy(logits, labels, reduction="sum") / max(1, len(labels))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lmprep.errors import UsageError
+from lmprep.shards.dense import PAIR_LABELS
 from lmprep.shards.manifest import Manifest
 from lmprep.shards.reader import vocabulary_from
 from lmprep.vocabulary import Vocabulary
@@ -31,6 +32,10 @@ MODEL_KINDS = {
 _IN_PLACE = ("bert-style", "mass")
 # Targets that are the whole text, not only what the inputs lack.
 _WHOLE_TEXT = (*_IN_PLACE, "deshuffle")
+_MASKED = (
+    "input_ids", "masked_positions", "masked_labels", "document_starts", "first_segment_length",
+    *PAIR_LABELS,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +63,15 @@ class Task:
     def model_kind(self) -> str:
         """The kind of model that can learn this."""
         return MODEL_KINDS[self.objective]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What batches are made of, of the columns that a dataset may have."""
+        if self.model_kind == "encoder-decoder":
+            return ("input_ids", "labels", "noise_positions")
+        if self.model_kind == "decoder":
+            return ("input_ids", "document_starts")
+        return _MASKED + (("span_starts", "span_lengths") if self.boundaries else ())
 
     @property
     def boundaries(self) -> bool:

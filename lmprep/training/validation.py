@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 
@@ -14,12 +14,14 @@ from torch import Tensor
 
 from lmprep.errors import DatasetError
 from lmprep.models.language_model import LanguageModel
+from lmprep.shards.reader import Dataset
 from lmprep.training.batch import CORRUPTED, KINDS, Batch, make_batch
-from lmprep.training.data import Rows, prefetched
+from lmprep.training.bins import Bins, one_row_each, pack
+from lmprep.training.prefetch import prefetched
 from lmprep.training.steps import forward
-from lmprep.training.tasks import task_of
+from lmprep.training.tasks import Task, task_of
 
-# Tokens in the inputs of a batch: enough to keep two cores busy.
+# Positions in the inputs of a batch: enough to keep two cores busy.
 BATCH_TOKENS = 8192
 # Logits in a batch: 268 MB of float32, of which a cross-entropy needs twice as much.
 BATCH_LOGITS = 1 << 26
@@ -102,7 +104,7 @@ class Scores:
 @torch.no_grad()
 def score(
     model: LanguageModel,
-    dataset: Rows,
+    dataset: Dataset,
     precision: torch.dtype,
     *,
     before_batch: Callable[[], None] = lambda: None,
@@ -120,25 +122,19 @@ def score(
     task = replace(
         task_of(dataset.manifest, dataset.folder), longest_span=model.settings.span_boundary
     )
-    rows_a_batch = _rows_a_batch(dataset, task.length, model.settings.vocabulary_size)
-
-    def make(number: int) -> Batch:
-        start = number * rows_a_batch
-        rows = np.arange(start, min(start + rows_a_batch, len(dataset)))
-        return make_batch(dataset.rows(rows), task)
-
     sums = torch.zeros((len(_PARTS), 2), dtype=torch.float64, device=model.device)
     counts = np.zeros(len(_PARTS), np.int64)
     labels = np.zeros(task.vocabulary.size, np.int64)
     pair_labels = np.zeros(2, np.int64)
-    with closing(prefetched(make, 0, -(-len(dataset) // rows_a_batch))) as batches:
+    made = _batches(dataset, task, model.settings.vocabulary_size)
+    with closing(prefetched(made)) as batches:
         for batch in batches:
             before_batch()
             counts += _counts(batch)
-            predicted = batch.labels_M[batch.kinds_M == CORRUPTED].numpy()
+            predicted = batch.labels.tokens_M[batch.kinds_M == CORRUPTED].numpy()
             labels += np.bincount(predicted, minlength=len(labels))
-            if batch.pairs_B is not None:
-                pair_labels += np.bincount(batch.pairs_B.numpy(), minlength=2)
+            if batch.labels.pairs_P is not None:
+                pair_labels += np.bincount(batch.labels.pairs_P.numpy(), minlength=2)
             sums += _sums(model, batch.to(model.device), precision)
     if not labels.any():
         raise DatasetError("nothing in the dataset is to be predicted", path=dataset.folder)
@@ -149,29 +145,54 @@ def score(
     return Scores(rows=len(dataset), labels=labels, pair_labels=pair_labels, **tallies)
 
 
-def _rows_a_batch(dataset: Rows, length: int, vocabulary_size: int) -> int:
-    """As many rows as fit both limits, at least one."""
+def _batches(dataset: Dataset, task: Task, vocabulary_size: int) -> Iterator[Batch]:
+    """All rows in their order, packed as in training."""
+    lengths = dataset.row_lengths(np.arange(len(dataset)))
+    most = _most_bins(dataset, task, vocabulary_size)
+    first = 0
+    while first < len(dataset):
+        bins = _bins(lengths[first : first + most * task.length], task, most)
+        rows = np.arange(first, first + len(bins))
+        in_order, bins = bins.between(0, bins.count)
+        yield make_batch(dataset.rows(rows[in_order], task.columns), task, bins)
+        first += len(rows)
+
+
+def _bins(lengths: NDArray[np.int64], task: Task, most: int) -> Bins:
+    """Places for the first rows, as many as go into so many bins."""
+    if task.model_kind == "encoder-decoder":
+        rows = min(most, len(lengths))
+        return one_row_each(rows, int(lengths[:rows].max()))
+    bins = pack(lengths, most, task.length)
+    return bins.with_count(int(bins.bin_N.max()) + 1)
+
+
+def _most_bins(dataset: Dataset, task: Task, vocabulary_size: int) -> int:
+    """As many bins as fit both limits, at least one."""
     totals = dataset.manifest["totals"]
-    logits_a_row = vocabulary_size * totals["scored_tokens"] / totals["rows"]
-    return max(1, min(BATCH_TOKENS // length, int(BATCH_LOGITS / max(1, logits_a_row))))
+    scored = totals["scored_tokens"] / totals["rows"]
+    if task.model_kind != "encoder-decoder":
+        scored = task.length * totals["scored_tokens"] / totals["tokens"]
+    logits = max(1, vocabulary_size * scored)
+    return max(1, min(BATCH_TOKENS // task.length, int(BATCH_LOGITS / logits)))
 
 
 def _counts(batch: Batch) -> NDArray[np.int64]:
     """Predictions of each part, int64 [5]."""
     kinds = np.bincount(batch.kinds_M.numpy(), minlength=len(KINDS))
-    others = (batch.pairs_B, batch.boundary_labels_S)
+    others = (batch.labels.pairs_P, batch.labels.boundary_S)
     return np.append(kinds, [0 if labels is None else len(labels) for labels in others])
 
 
 def _sums(model: LanguageModel, batch: Batch, precision: torch.dtype) -> Tensor:
     """Loss and correct predictions of each part: float64 [5, 2]."""
-    outputs = forward(model, batch, precision)
-    sums = torch.zeros((len(_PARTS), 2), dtype=torch.float64, device=batch.labels_M.device)
-    sums.index_add_(0, batch.kinds_M.long(), _judged(outputs.logits_MV, batch.labels_M))
-    if outputs.pair_logits_B2 is not None and batch.pairs_B is not None:
-        sums[len(KINDS)] = _judged(outputs.pair_logits_B2, batch.pairs_B).sum(0)
-    if outputs.boundary_logits_SV is not None and batch.boundary_labels_S is not None:
-        sums[len(KINDS) + 1] = _judged(outputs.boundary_logits_SV, batch.boundary_labels_S).sum(0)
+    outputs, labels = forward(model, batch, precision), batch.labels
+    sums = torch.zeros((len(_PARTS), 2), dtype=torch.float64, device=labels.tokens_M.device)
+    sums.index_add_(0, batch.kinds_M.long(), _judged(outputs.logits_MV, labels.tokens_M))
+    if outputs.pair_logits_P2 is not None and labels.pairs_P is not None:
+        sums[len(KINDS)] = _judged(outputs.pair_logits_P2, labels.pairs_P).sum(0)
+    if outputs.boundary_logits_SV is not None and labels.boundary_S is not None:
+        sums[len(KINDS) + 1] = _judged(outputs.boundary_logits_SV, labels.boundary_S).sum(0)
     return sums
 
 

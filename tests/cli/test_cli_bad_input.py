@@ -239,7 +239,7 @@ def test_flags_that_do_not_fit_a_recipe(run, flags, words):
 
 
 def test_a_budget_that_is_set_takes_the_place_of_the_recipes(tmp_path):
-    from lmprep.recipe import load_recipe
+    from lmprep.recipe_file import load_recipe
 
     path = tmp_path / "r.toml"
     path.write_text(

@@ -11,7 +11,7 @@ import pytest
 
 from lmprep.errors import UsageError
 from lmprep.objective_settings import FORMS
-from lmprep.recipe import load_recipe
+from lmprep.recipe_file import load_recipe
 from lmprep.shipped import find_recipe
 from lmprep.training.tasks import MODEL_KINDS
 from tests.corpora import write_corpus

@@ -15,6 +15,7 @@ from lmprep.settings import PretrainSettings
 from lmprep.shards.reader import Dataset
 from lmprep.training import validation
 from lmprep.training.batch import make_batch
+from lmprep.training.bins import one_row_each
 from lmprep.training.metrics import read_metrics
 from lmprep.training.pretraining import pretrain
 from lmprep.training.steps import forward
@@ -59,12 +60,12 @@ def by_rows(folder) -> dict[str, float]:
     for row in range(len(dataset)):
         columns = dataset.rows(np.array([row]))
         unpadded = replace(task, length=int(columns["input_ids"].lengths[0]))
-        batch = make_batch(columns, unpadded)
+        batch = make_batch(columns, unpadded, one_row_each(1, unpadded.length))
         with torch.no_grad():
             outputs = forward(model, batch, torch.float32)
-        labels = batch.labels_M.tolist()
+        labels = batch.labels.tokens_M.tolist()
         tokens += [judged(*guess) for guess in zip(outputs.logits_MV, labels, strict=True)]
-        pairs.append(judged(outputs.pair_logits_B2[0], int(batch.pairs_B)))
+        pairs.append(judged(outputs.pair_logits_P2[0], int(batch.labels.pairs_P)))
     (token, token_right), (pair, pair_right) = (np.mean(kind, axis=0) for kind in (tokens, pairs))
     return {
         "tokens": len(tokens),

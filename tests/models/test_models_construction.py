@@ -7,7 +7,7 @@ import torch
 
 from lmprep.models.construction import count_parameters, new_model, outline
 from lmprep.models.inputs import Inputs
-from tests.models.tiny_models import FAMILIES, inputs_for, tiny
+from tests.models.tiny_models import FAMILIES, inputs_for, lively, tiny
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -43,6 +43,40 @@ def test_berts_tensors_keep_their_names():
     state = new_model(tiny("bert", layers=1), seed=1).state_dict()
     assert set(state) == expected | tables | {"masked_token_head.bias"}
     assert state["encoder.blocks.0.attention.qkv.weight"].shape == (3 * 32, 32)
+
+
+def test_a_shared_block_is_stored_once():
+    names = new_model(tiny("albert", layers=3), seed=1).state_dict().keys()
+
+    assert any(name.startswith("encoder.blocks.0.") for name in names)
+    assert not any(name.startswith("encoder.blocks.1.") for name in names)
+
+
+def test_a_shared_block_is_used_for_every_layer():
+    # A model of unshared layers whose weights are all those of the shared one.
+    settings = tiny("albert", layers=3)
+    shared, apart = lively(settings), lively(replace(settings, shared_layers=False))
+    state = shared.state_dict()
+    for name, tensor in list(state.items()):
+        for layer in (1, 2):
+            state[name.replace("blocks.0", f"blocks.{layer}")] = tensor
+    apart.load_state_dict(state)
+    with torch.no_grad():
+        logits = [model(inputs_for(settings)).logits_MV for model in (shared, apart)]
+
+    torch.testing.assert_close(*logits)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "t5v1.1", "bart"])
+def test_factorised_embeddings_lead_to_the_width_and_back(family: str):
+    settings = tiny(family, embedding_width=20)
+    model = lively(settings)
+    stack = model.decoder if family == "gpt2" else model.encoder
+
+    assert stack.tokens.weight.shape == (128, 20)
+    assert stack.to_width.weight.shape == (32, 20)
+    assert model.next_token_head.from_width.weight.shape == (20, 32)
+    assert model(inputs_for(settings)).logits_MV.shape[1] == 97
 
 
 def with_types() -> list[Inputs]:

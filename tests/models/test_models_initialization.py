@@ -1,19 +1,23 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from lmprep.models.construction import new_model
+from lmprep.models.padded_vocabulary import is_by_token, trimmed
 from lmprep.models.settings import model_settings
 from tests.models.tiny_models import FAMILIES, inputs_for, tiny
 
 
-def weights(name: str) -> dict[str, Tensor]:
-    model = new_model(model_settings(name, vocabulary_size=4000), seed=5)
-    return {name: parameter.detach() for name, parameter in model.named_parameters()}
+def weights(name: str, **changes: Any) -> dict[str, Tensor]:
+    settings = model_settings(name, vocabulary_size=4000, **changes)
+    parameters = dict(new_model(settings, seed=5).named_parameters())
+    return {name: tensor.detach() for name, tensor in trimmed(parameters, settings).items()}
 
 
 def close(values: Tensor, deviation: float) -> bool:
@@ -39,16 +43,17 @@ def test_biases_are_zero_and_norms_one(family: str):
             assert torch.all(tensor == (1 if "norm.weight" in name else 0)), name
 
 
-def test_berts_matrices_are_cut_off_at_two_deviations():
-    for name, tensor in weights("bert-tiny").items():
+@pytest.mark.parametrize("model", ["bert-tiny", "albert-tiny", "electra-tiny"])
+def test_berts_alberts_and_electras_matrices_are_cut_off_at_two_deviations(model: str):
+    for name, tensor in weights(model).items():
         if tensor.ndim == 2 and tensor.numel() > 10_000:
             assert tensor.abs().max() <= 0.04
             # A normal distribution cut at two standard deviations keeps 0.8796 of its own.
             assert tensor.std().item() == pytest.approx(0.02 * 0.8796, rel=0.02), name
 
 
-@pytest.mark.parametrize("name", ["roberta-tiny", "gpt-tiny", "bart-tiny"])
-def test_robertas_gpts_and_barts_matrices_are_normal(name: str):
+@pytest.mark.parametrize("name", ["roberta-tiny", "distilbert-tiny", "gpt-tiny", "bart-tiny"])
+def test_robertas_distilberts_gpts_and_barts_matrices_are_normal(name: str):
     for place, tensor in weights(name).items():
         if tensor.ndim == 2:
             assert close(tensor, 0.02), place
@@ -86,6 +91,27 @@ def test_t5s_matrices_follow_what_they_sum_over(name: str):
             module = next(module for module in deviations if place.endswith(f"{module}.weight"))
             assert close(tensor, deviations[module]), place
     assert ("next_token_head.weight" in found) == (name == "t5v1.1-tiny")
+
+
+def test_t5s_factorised_matrices_follow_what_they_sum_over():
+    found = weights("t5v1.1-mini", embedding_width=64)
+
+    assert close(found["encoder.to_width.weight"], 64**-0.5)
+    assert close(found["next_token_head.from_width.weight"], 256**-0.5)
+    assert close(found["next_token_head.weight"], 64**-0.5)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_fills_the_vocabulary_up_is_zero_and_changes_no_weight(family: str):
+    settings = tiny(family)  # 97 tokens in 128 rows
+    filled = new_model(settings, seed=1).state_dict()
+    exact = new_model(replace(settings, vocabulary_multiple=1), seed=1).state_dict()
+
+    for name, tensor in filled.items():
+        assert torch.equal(tensor[:97] if is_by_token(name) else tensor, exact[name]), name
+        if is_by_token(name):
+            assert len(tensor) == 128
+            assert not tensor[97:].any(), name
 
 
 def test_t5s_attention_output_follows_the_width_of_its_heads():

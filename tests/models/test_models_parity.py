@@ -1,213 +1,133 @@
-"""Our models compute what those of transformers compute, with their weights, on CPU in float32.
+"""Our models are those of transformers: loaded from what we export, and read from what it saves.
 
-M scored states, V vocabulary.
+On CPU in float32. M scored states, V vocabulary, P pairs.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lmprep.models.construction import new_model
-from lmprep.models.hf import from_hf, to_hf
 from lmprep.models.inputs import Inputs
 from lmprep.models.language_model import LanguageModel
-from lmprep.models.settings import ModelSettings
-from tests.models.tiny_models import (
-    DECODER_LENGTH,
-    DECODER_LENGTHS,
-    FAMILIES,
-    LENGTH,
-    LENGTHS,
-    ROWS,
-    VOCABULARY,
-    inputs_for,
-    inside,
-    tiny,
+from tests.models.hf_models import (
+    CASES,
+    Case,
+    random_labels,
+    random_model,
+    read_folder,
+    shake,
+    start_token_of,
+    their_batch,
+    their_logits,
+    write_folder,
 )
+from tests.models.tiny_models import DECODERS, LENGTH, inputs_for
 
 transformers = pytest.importorskip("transformers")
 
-IGNORED = -100
-PAIRS = torch.tensor([0, 1, 1])
+NO_FAULTS = {"missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"}
+CLOSE = {"atol": 1e-5, "rtol": 0.0}
 
 
-def their_config(family: str, settings: ModelSettings) -> Any:
-    """The same shape in transformers' words."""
-    s = settings
-    encoder = {
-        "hidden_size": s.width,
-        "num_hidden_layers": s.layers,
-        "num_attention_heads": s.heads,
-        "intermediate_size": s.feed_forward,
-    }
-    decoder = {"n_embd": s.width, "n_layer": s.layers, "n_head": s.heads}
-    t5 = {
-        "d_model": s.width,
-        "num_layers": s.layers,
-        "num_heads": s.heads,
-        "d_kv": s.head_width,
-        "decoder_start_token_id": 0,
-        "d_ff": s.feed_forward,
-    }
-    bart = {"d_model": s.width, "max_position_embeddings": s.max_length, "pad_token_id": 1}
-    for stack in ("encoder", "decoder"):
-        bart |= {f"{stack}_layers": s.layers, f"{stack}_attention_heads": s.heads}
-        bart |= {f"{stack}_ffn_dim": s.feed_forward}
-    positions = s.max_length + s.position_offset
-    name, shape = {
-        "bert": ("Bert", encoder | {"max_position_embeddings": positions}),
-        "roberta": (
-            "Roberta",
-            encoder
-            | {"max_position_embeddings": positions, "type_vocab_size": 1, "layer_norm_eps": 1e-5},
-        ),
-        "gpt": ("OpenAIGPT", decoder | {"n_positions": positions}),
-        "gpt2": ("GPT2", decoder | {"n_positions": positions}),
-        "t5": ("T5", t5),
-        "t5v1.1": (
-            "T5",
-            t5 | {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
-        ),
-        "bart": ("Bart", bart),
-    }[family]
-    return getattr(transformers, f"{name}Config")(vocab_size=VOCABULARY, **shape)
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """A model of ours, theirs made of it, and what transformers said on loading it."""
+
+    case: Case
+    ours: LanguageModel
+    theirs: nn.Module
+    faults: dict[str, set[str]]
+    folder: Path
 
 
-CLASSES = {
-    "bert": "BertForPreTraining",
-    "roberta": "RobertaForMaskedLM",
-    "gpt": "OpenAIGPTLMHeadModel",
-    "gpt2": "GPT2LMHeadModel",
-    "t5": "T5ForConditionalGeneration",
-    "t5v1.1": "T5ForConditionalGeneration",
-    "bart": "BartForConditionalGeneration",
-}
+@pytest.fixture(scope="module", params=CASES)
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    case = CASES[request.param]
+    folder = tmp_path_factory.mktemp("exported")
+    ours = random_model(case.settings)
+    write_folder(ours, case, folder)
+    theirs, faults = getattr(transformers, case.class_name).from_pretrained(
+        folder, output_loading_info=True
+    )
+    return Exported(case=case, ours=ours, theirs=theirs, faults=faults, folder=folder)
 
 
-def settings_of(family: str) -> ModelSettings:
-    # GPT's classes have no setting for the feed-forward's width; only T5's heads are of any width.
-    changes: dict[str, int] = {"feed_forward": 128} if family.startswith("gpt") else {}
-    if family.startswith("t5"):
-        changes["head_width"] = 6
-    return tiny(family, layers=3, **changes)
+def assert_same_logits(case: Case, ours: LanguageModel, theirs: nn.Module) -> None:
+    inputs = inputs_for(ours.settings)
+    logits_MV, pair_logits_P2 = their_logits(theirs, case, inputs)
+    with torch.no_grad():
+        outputs = ours(inputs)
+
+    assert logits_MV.std() > 0.5
+    torch.testing.assert_close(outputs.logits_MV, logits_MV, **CLOSE)
+    if pair_logits_P2 is not None:
+        assert pair_logits_P2.std() > 0.05
+        torch.testing.assert_close(outputs.pair_logits_P2, pair_logits_P2, **CLOSE)
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
-def family(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+def test_transformers_finds_all_weights_and_no_others(exported: Exported):
+    assert exported.faults.keys() >= NO_FAULTS - {"error_msgs"}
+    assert all(not found for found in exported.faults.values()), exported.faults
 
 
-@pytest.fixture(scope="module")
-def theirs(family: str) -> nn.Module:
-    """Their model with large random weights, biases and norms included: a wrong wire shows."""
-    torch.manual_seed(1)
-    model = getattr(transformers, CLASSES[family])(their_config(family, settings_of(family))).eval()
-    if family == "t5v1.1":  # transformers starts with tied ones
-        model.lm_head.weight = nn.Parameter(torch.zeros_like(model.lm_head.weight))
-    for parameter in model.parameters():
-        parameter.data += 0.2 * torch.randn_like(parameter)
-    return model
+def test_logits_are_theirs(exported: Exported):
+    assert_same_logits(exported.case, exported.ours, exported.theirs)
 
 
-@pytest.fixture(scope="module")
-def ours(family: str, theirs: nn.Module) -> LanguageModel:
-    settings = settings_of(family)
-    model = new_model(settings, seed=1)
-    missing = model.load_state_dict(from_hf(theirs.state_dict(), settings), strict=False)
-    if family == "roberta":  # the one class that lacks something
-        assert {name.split(".")[-2] for name in missing.missing_keys} == {"pooler", "pair_head"}
-    else:
-        assert missing.missing_keys == []
-    return model
+def test_the_loss_is_theirs(exported: Exported):
+    case, inputs = exported.case, inputs_for(exported.case.settings)
+    batch, labels_M = their_batch(case, inputs), random_labels(inputs)
+    if case.pairs:
+        pairs_P = torch.tensor([0, 1, 1])
+        name = "sentence_order_label" if case.family == "albert" else "next_sentence_label"
+        batch[name] = pairs_P
+    scored_M = scored_by_both(case, inputs)
+    with torch.no_grad():
+        outputs, expected = exported.ours(inputs), exported.theirs(**batch).loss
+        loss = F.cross_entropy(outputs.logits_MV[scored_M], labels_M[scored_M])
+        if case.pairs:
+            loss += F.cross_entropy(outputs.pair_logits_P2, pairs_P)
+
+    torch.testing.assert_close(loss, expected, **CLOSE)
 
 
-@pytest.fixture(scope="module")
-def inputs(family: str) -> Inputs:
-    return inputs_for(settings_of(family))
-
-
-def flat_labels(inputs: Inputs) -> Tensor:
-    generator = torch.Generator().manual_seed(8)
-    return torch.randint(5, VOCABULARY, (len(inputs.scored_M),), generator=generator)
-
-
-def their_batch(family: str, inputs: Inputs) -> dict[str, Tensor]:
-    """The same batch, with a dense label for every position."""
-    behind_encoder = inputs.decoder_ids_BK is not None
-    labels = torch.full((ROWS, DECODER_LENGTH if behind_encoder else LENGTH), IGNORED)
-    labels.view(-1)[inputs.scored_M] = flat_labels(inputs)
-    batch = {
-        "input_ids": inputs.ids_BL,
-        "attention_mask": inside(LENGTHS, LENGTH).long(),
-        "labels": labels,
-    }
-    if family == "bert":
-        batch |= {"token_type_ids": inputs.types_BL, "next_sentence_label": PAIRS}
-    if family == "roberta":  # positions are numbered by what is not padding
-        batch["input_ids"] = inputs.ids_BL.masked_fill(~inside(LENGTHS, LENGTH), 1)
-    if behind_encoder:
-        batch["decoder_input_ids"] = inputs.decoder_ids_BK
-        batch["decoder_attention_mask"] = inside(DECODER_LENGTHS, DECODER_LENGTH).long()
-    if family.startswith("gpt"):  # their labels are shifted within the class
-        batch["labels"] = torch.cat((torch.full((ROWS, 1), IGNORED), labels[:, :-1]), dim=1)
-    return {name: tensor for name, tensor in batch.items() if tensor is not None}
-
-
-def scored_by_both(family: str, inputs: Inputs) -> Tensor:
+def scored_by_both(case: Case, inputs: Inputs) -> Tensor:
     """Which of our scored states they score: all but, in GPT's classes, the rows' last."""
-    if not family.startswith("gpt"):
+    if case.family not in DECODERS:
         return torch.ones(len(inputs.scored_M), dtype=torch.bool)
     return inputs.scored_M % LENGTH < LENGTH - 1
 
 
-def test_logits_and_loss_are_theirs(
-    family: str, theirs: nn.Module, ours: LanguageModel, inputs: Inputs
-):
+def test_what_transformers_saves_is_read_back(exported: Exported, tmp_path: Path):
+    theirs = getattr(transformers, exported.case.class_name).from_pretrained(exported.folder)
+    shake(theirs, seed=2)
+    theirs.save_pretrained(tmp_path)
+    ours = read_folder(tmp_path)
+
+    assert_same_logits(exported.case, ours, theirs)
+
+
+@pytest.mark.parametrize("name", ["t5", "t5v1.1", "bart"])
+def test_the_decoder_starts_as_their_class_does(name: str, tmp_path: Path):
+    case = CASES[name]
+    ours = random_model(case.settings)
+    write_folder(ours, case, tmp_path)
+    theirs = getattr(transformers, case.class_name).from_pretrained(tmp_path)
+    ids_BL, labels_BK = torch.arange(5, 29)[None], torch.arange(20, 39)[None]
+    start = torch.tensor([[start_token_of(case.family)]])
+    inputs = Inputs(
+        ids_BL=ids_BL,
+        decoder_ids_BK=torch.cat((start, labels_BK[:, :-1]), dim=1),
+        scored_M=torch.arange(19),
+    )
     with torch.no_grad():
-        expected = theirs(**their_batch(family, inputs))
-        outputs = ours(inputs)
-        scored = scored_by_both(family, inputs)
-        loss = F.cross_entropy(outputs.logits_MV[scored], flat_labels(inputs)[scored])
+        expected = theirs(input_ids=ids_BL, labels=labels_BK).loss  # shifts the labels itself
+        loss = F.cross_entropy(ours(inputs).logits_MV, labels_BK[0])
 
-    dense = expected.prediction_logits if family == "bert" else expected.logits
-    logits = dense.flatten(0, 1)[inputs.scored_M]
-    assert logits.std() > 0.5
-    torch.testing.assert_close(outputs.logits_MV, logits, atol=1e-4, rtol=1e-5)
-    if family == "bert":
-        pairs = outputs.pair_logits_B2
-        torch.testing.assert_close(pairs, expected.seq_relationship_logits, atol=1e-5, rtol=1e-5)
-        loss += F.cross_entropy(pairs, PAIRS)
-    torch.testing.assert_close(loss, expected.loss, atol=1e-5, rtol=1e-5)
-
-
-def test_names_and_tensors_survive_the_way_to_transformers_and_back(family: str, theirs: nn.Module):
-    settings, state = settings_of(family), theirs.state_dict()
-    there = to_hf(from_hf(state, settings), settings)
-
-    buffers = {name for name in state if name.endswith(("position_ids", "token_type_ids"))}
-    assert set(there) == set(state) - buffers
-    assert all(torch.equal(there[name], state[name]) for name in there)
-    assert all(tensor.is_contiguous() for tensor in there.values())
-
-
-def test_the_labels_shifted_right_are_what_their_class_makes_of_labels():
-    # T5 starts with padding, BART with </s>: then the decoder sees labels 0 to K - 2.
-    for family, start in (("t5", 0), ("bart", 2)):
-        settings = settings_of(family)
-        model = getattr(transformers, CLASSES[family])(their_config(family, settings)).eval()
-        ours = new_model(settings, seed=1)
-        ours.load_state_dict(from_hf(model.state_dict(), settings))
-        ids = torch.arange(5, 5 + LENGTH)[None]
-        labels = torch.arange(20, 20 + DECODER_LENGTH)[None]
-        shifted = torch.cat((torch.tensor([[start]]), labels[:, :-1]), dim=1)
-        inputs = Inputs(ids_BL=ids, decoder_ids_BK=shifted, scored_M=torch.arange(DECODER_LENGTH))
-        with torch.no_grad():
-            expected = model(input_ids=ids, labels=labels).loss
-            loss = F.cross_entropy(ours(inputs).logits_MV, labels[0])
-
-        torch.testing.assert_close(loss, expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(loss, expected, **CLOSE)

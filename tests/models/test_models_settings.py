@@ -57,9 +57,29 @@ def test_a_file_may_start_from_a_named_model(tmp_path: Path) -> None:
     assert model_settings(str(path), vocabulary_size=77) == expected
 
 
+def test_embeddings_are_as_wide_as_the_model_unless_told_otherwise() -> None:
+    bert = model_settings("bert-tiny", vocabulary_size=9)
+    albert = model_settings("albert-base", vocabulary_size=9)
+
+    assert (bert.embedding_width, bert.factorised) == (128, False)
+    assert (albert.embedding_width, albert.factorised) == (128, True)
+
+
+@pytest.mark.parametrize(
+    ("size", "multiple", "rows"), [(97, 64, 128), (128, 64, 128), (129, 64, 192), (97, 1, 97)]
+)
+def test_a_vocabularys_rows_are_rounded_up(size: int, multiple: int, rows: int) -> None:
+    shape = {"vocabulary_size": size, "vocabulary_multiple": multiple}
+
+    assert ModelSettings(layers=1, width=8, heads=2, **shape).vocabulary_rows == rows
+
+
 def test_only_learned_positions_limit_the_length() -> None:
     assert model_settings("gpt2-tiny", vocabulary_size=9).length_limit == 1024
     assert model_settings("t5-tiny", vocabulary_size=9).length_limit is None
+    for positions in ("sinusoidal", "rotary"):
+        settings = model_settings("gpt2-tiny", vocabulary_size=9, positions=positions)
+        assert settings.length_limit is None
 
 
 @pytest.mark.parametrize(
@@ -76,13 +96,28 @@ def test_only_learned_positions_limit_the_length() -> None:
         ('base = "bert-tiny"\nnorm = "batch"', "norm is 'batch'; it must be one of layer, rms"),
         ('base = "bert-tiny"\nnorm_place = "mid"', "norm_place is 'mid'"),
         ('base = "bert-tiny"\nactivation = "silu"', "activation is 'silu'.* gated-gelu"),
-        ('base = "bert-tiny"\npositions = "rotary"', "positions is 'rotary'"),
+        ('base = "bert-tiny"\npositions = "alibi"', "positions is 'alibi'.* rotary, relative"),
         ('base = "bert-tiny"\ninitialization = "zero"', "initialization is 'zero'"),
         ('base = "bert-tiny"\noutput = "separate"', "output 'separate' is not for an encoder"),
         ('base = "gpt2-tiny"\noutput = "none"', "output is 'none'; it must be one of tied"),
         ('base = "gpt2-tiny"\nspan_boundary = 9', "span_boundary 9 needs kind 'encoder'"),
         ('base = "bert-tiny"\nspan_boundary = -1', "span_boundary -1 must be at least 0"),
         ('base = "bert-tiny"\nhead_width = -1', "head_width -1 must be at least 1"),
+        ('base = "bert-tiny"\nembedding_width = -1', "embedding_width -1 must be at least 1"),
+        ('base = "bert-tiny"\nshared_layers = 1', "shared_layers is 1, not true or false"),
+        ('base = "bert-tiny"\npooler = "yes"', "pooler is 'yes', not true or false"),
+        (
+            'base = "bert-tiny"\nvocabulary_multiple = 0',
+            "vocabulary_multiple 0 must be at least 1",
+        ),
+        (
+            'base = "bert-tiny"\npositions = "rotary"\nhead_width = 7',
+            "head_width 7 must be even with rotary positions, such as 8",
+        ),
+        (
+            'base = "bert-tiny"\npositions = "sinusoidal"\nembedding_width = 33',
+            "embedding_width 33 must be even with sinusoidal positions, such as 34",
+        ),
         ('base = "bert-tiny"\nheads = 0', "heads 0 must be at least 1"),
         ('base = "bert-tiny"\ntypes = -1', "types -1 must be at least 0"),
         ('base = "bert-tiny"\nposition_offset = -2', "position_offset -2 must be at least 0"),

@@ -13,9 +13,11 @@ from lmprep.models.inputs import Boundaries, Inputs
 from lmprep.models.language_model import LanguageModel
 from lmprep.models.settings import ModelSettings, model_settings
 
-FAMILIES = ("bert", "roberta", "gpt", "gpt2", "t5", "t5v1.1", "bart")
+ENCODERS = ("bert", "roberta", "albert", "distilbert", "electra")
 DECODERS = ("gpt", "gpt2")
 ENCODER_DECODERS = ("t5", "t5v1.1", "bart")
+FAMILIES = ENCODERS + DECODERS + ENCODER_DECODERS
+FACTORISED = ("albert", "electra")
 VOCABULARY = 97
 # Long enough for relative positions that share a bucket, in both directions and in one.
 ROWS, LENGTH, DECODER_LENGTH = 3, 24, 19
@@ -26,6 +28,10 @@ DECODER_LENGTHS = (19, 19, 6)
 def tiny(family: str, **changes: Any) -> ModelSettings:
     """The family's habits in a model smaller than its tiny one."""
     shape = {"width": 32, "heads": 4, "head_width": 8, "feed_forward": 48, "max_length": 40}
+    if family in FACTORISED:
+        shape["embedding_width"] = 24
+    if family == "gpt":  # its class in transformers has no other width
+        shape["feed_forward"] = 4 * shape["width"]
     return model_settings(f"{family}-tiny", vocabulary_size=VOCABULARY, **(shape | changes))
 
 
@@ -73,5 +79,9 @@ def inputs_for(settings: ModelSettings) -> Inputs:
             right_S=torch.tensor([4, 4, LENGTH + 3]),
             offset_S=torch.tensor([0, 1, 1]),
         )
-        return replace(seen, pairs=True, boundaries=boundaries if settings.span_boundary else None)
+        return replace(
+            seen,
+            firsts_P=torch.arange(ROWS) * LENGTH if settings.pooler else None,
+            boundaries=boundaries if settings.span_boundary else None,
+        )
     return seen

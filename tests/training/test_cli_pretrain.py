@@ -13,8 +13,6 @@ import time
 import pytest
 from tiny_runs import make_folders
 
-from lmprep.cli.pretrain import _validation_facts
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -60,13 +58,6 @@ def test_the_end_shows_the_figures_of_the_last_validation(lmprep, flags, folder)
     assert result.startswith("run: 3 steps, ")
     for line in (progress, result):
         assert re.search(r"valid token_loss \d\.\d{3}, valid token_accuracy", line)
-
-
-def test_figures_of_an_earlier_step_say_so():
-    assert _validation_facts({"token_loss": 2.5}, 500, 500) == {"valid token_loss": "2.500"}
-    assert _validation_facts({"token_loss": 2.5}, 500, 510) == {
-        "valid token_loss": "2.500 (step 500)"
-    }
 
 
 def test_a_dry_run_says_what_it_would_take_and_writes_nothing(lmprep, flags, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tiny_runs import make_folders, settings_of, train
 
@@ -12,7 +13,7 @@ from lmprep.evaluation import evaluate
 from lmprep.training.pretraining import prepare
 from tests.corpora import build_dataset, make_tokenizer
 
-ENCODERS = "bert-tiny, bert-mini, bert-small, bert-base, bert-large, roberta-tiny"
+ENCODERS = "bert-tiny, bert-mini, bert-base, roberta-tiny"
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +31,8 @@ def corpora(tmp_path_factory) -> Path:
     [
         ("span", "gpt2-tiny", "encoder, not decoder", ENCODERS),
         ("span", "t5-tiny", "encoder, not encoder-decoder", ENCODERS),
-        ("clm", "bert-tiny", "decoder, not encoder", "gpt-tiny, gpt-base, gpt2-tiny"),
-        ("t5", "gpt2-tiny", "encoder-decoder, not decoder", "t5-tiny, t5-mini"),
+        ("clm", "bert-tiny", "decoder, not encoder", "gpt-tiny, gpt2-tiny"),
+        ("t5", "gpt2-tiny", "encoder-decoder, not decoder", "t5-tiny, t5-base"),
         ("bart", "bert-base", "encoder-decoder, not encoder", "bart-tiny, bart-base"),
     ],
 )
@@ -42,7 +43,9 @@ def test_a_model_of_another_kind_is_refused_with_those_that_fit(
         train(corpora / objective, tmp_path / "run", model=model)
 
     assert f"the objective {objective} needs a model of kind {needed}" in str(info.value)
-    assert fitting in str(info.value)
+    named = str(info.value).split("These fit: ")[1].rstrip(".").split(", ")
+    assert set(fitting.split(", ")) <= set(named)
+    assert model not in named
     assert not (tmp_path / "run").exists()
 
 
@@ -98,18 +101,18 @@ def test_a_span_dataset_gives_its_model_a_boundary_head_that_no_span_outgrows(co
 
     usual = prepared()
     assert usual.model.span_boundary == 7  # 15 % of 48 tokens
-    assert usual.data.task.losses == ("token_loss", "pair_loss", "boundary_loss")
+    assert usual.stages.task.losses == ("token_loss", "pair_loss", "boundary_loss")
     own = prepared(model=str(tmp_path / "own.toml"))
     assert own.model.span_boundary == 3
-    batches = [own.data.batch(0), usual.data.batch(0)]
+    batches = [each.stages.all[0].data.step(0).batches[0] for each in (own, usual)]
     short, long = (batch.inputs.boundaries.offset_S for batch in batches)
     assert short.max() == 2
     assert long.max() > 2
     assert len(short) == (long < 3).sum()
     without = prepared(boundary_weight=0.0)
     assert without.model.span_boundary == 0
-    assert without.data.task.losses == ("token_loss", "pair_loss")
-    assert without.data.batch(0).inputs.boundaries is None
+    assert without.stages.task.losses == ("token_loss", "pair_loss")
+    assert without.stages.all[0].data.step(0).batches[0].inputs.boundaries is None
 
 
 def test_packed_and_single_documents_are_kept_apart_in_one_batch(corpora, tmp_path):
@@ -121,16 +124,17 @@ def test_packed_and_single_documents_are_kept_apart_in_one_batch(corpora, tmp_pa
         for kind in ("packed", "document")
     )
     everything = 48 * 400
-    settings = settings_of(span, batch_tokens=everything)
+    settings = settings_of(span, batch_tokens=everything, packed=False)
     documents = {
-        name: prepare(folders, settings).data.batch(0).inputs.documents_BL
+        name: prepare(folders, settings).stages.all[0].data.step(0).batches[0].inputs.documents
         for name, folders in {"both": [single, packed], "single": [single]}.items()
     }
 
     assert documents["single"] is None
-    several = documents["both"].amax(1) > 0
-    assert several.any()
-    assert not several.all()
+    offsets = documents["both"].offsets_S.numpy()
+    runs = np.bincount(offsets[:-1] // 48)  # of each row, its padding among them
+    assert runs.min() == 1
+    assert runs.max() > 2
 
 
 def test_a_vocabulary_without_padding_can_be_padded(corpora):
@@ -139,6 +143,6 @@ def test_a_vocabulary_without_padding_can_be_padded(corpora):
         corpora / "clm" / "corpus.txt", tokenizer, corpora / "documents", objective="clm",
         sequences="document",
     )  # fmt: skip
-    batch = prepare([out], settings_of(corpora / "clm")).data.batch(0)
+    batch = prepare([out], settings_of(corpora / "clm", packed=False)).stages.all[0].data.step(0).batches[0]
 
     assert batch.inputs.lengths_B.min() < 48

@@ -1,5 +1,7 @@
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -33,6 +35,43 @@ def test_the_first_signal_is_remembered_and_the_second_acts_at_once(number, kind
         assert stop.kind is kind
         with pytest.raises(Unprotected):
             os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"), [(signal.SIGINT, Interrupted), (signal.SIGTERM, Terminated)]
+)
+def test_at_once_a_signal_acts_and_is_remembered(number, kind):
+    with StopRequest() as stop:
+        with stop.at_once(), pytest.raises(Unprotected):
+            os.kill(os.getpid(), number)
+        assert stop.kind is kind  # in case the exception got lost
+        with pytest.raises(Unprotected):
+            os.kill(os.getpid(), number)
+
+
+def test_after_the_block_at_once_signals_wait_again():
+    with StopRequest() as stop:
+        with stop.at_once():
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.kind is Terminated
+
+
+def test_at_once_a_signal_kills_where_it_would_without_us():
+    code = """
+import os, signal
+from lmprep.training.interruption import StopRequest
+with StopRequest() as stop, stop.at_once():
+    os.kill(os.getpid(), signal.SIGTERM)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGTERM
+
+
+def test_what_the_caller_ignores_is_remembered_and_kills_nobody():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with StopRequest() as stop, stop.at_once():
+        os.kill(os.getpid(), signal.SIGINT)
+    assert stop.kind is Interrupted
 
 
 def test_afterwards_signals_act_as_before():

@@ -3,7 +3,7 @@ import logging
 
 import pytest
 
-from lmprep.training.metrics import MetricsWriter, cut_metrics, read_metrics
+from lmprep.training.metrics import MetricsWriter, cut_metrics, read_metrics, scalars
 
 
 def test_lines_beyond_the_checkpoint_and_a_torn_one_are_cut(tmp_path):
@@ -52,3 +52,21 @@ def test_only_numbers_that_json_has_are_written(tmp_path):
     with pytest.raises(ValueError, match="JSON compliant"):
         writer.write({"step": 1, "loss": float("nan")})
     writer.close()
+
+
+def test_tensorboard_shows_numbers_in_groups_and_leaves_words_out():
+    line = {
+        "step": 9, "tokens": 90, "loss": 2.0, "pair_loss": 0.7, "grad_norm": 1.0, "lr": 1e-4,
+        "tokens_per_second": 5.0, "utilisation": 0.4, "stage": "128 tokens", "skipped": 1,
+    }  # fmt: skip
+    assert scalars(line) == {
+        "schedule/tokens": 90,
+        "train/loss": 2.0,
+        "train/pair_loss": 0.7,
+        "train/grad_norm": 1.0,
+        "schedule/lr": 1e-4,
+        "speed/tokens_per_second": 5.0,
+        "speed/utilisation": 0.4,
+        "schedule/skipped": 1,
+    }
+    assert scalars({"step": 9, "validation": {"token_loss": 2.5}}) == {"validation/token_loss": 2.5}

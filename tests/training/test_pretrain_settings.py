@@ -11,7 +11,7 @@ from lmprep.settings import PretrainSettings
         ({"steps": 0}, "steps 0 must be above 0"),
         ({"time": float("inf")}, "time inf must be above 0"),
         ({"steps": 1, "lr": 0.0}, "lr 0.0 must be between 0 and 1"),
-        ({"steps": 1, "schedule": "cosine"}, "schedule is 'cosine'; it must be one of linear"),
+        ({"steps": 1, "schedule": "step"}, "schedule is 'step'; it must be one of linear"),
         ({"steps": 1, "precision": "fp16"}, "precision is 'fp16'"),
         ({"steps": 1, "device": "tpu"}, "device is 'tpu'"),
         ({"steps": 1, "dropout": 1.0}, "dropout 1.0 must be from 0 to below 1"),

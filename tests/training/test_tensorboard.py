@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tiny_runs import make_folders, train
 
 from lmprep.errors import Interrupted
-from lmprep.training.metrics import read_metrics
+from lmprep.training.metrics import read_metrics, scalars
 
 Curves = dict[str, list[tuple[int, float]]]  # of each name: step and value
 
@@ -29,11 +29,8 @@ def curves_in_tensorboard(run: Path) -> Curves:
 def curves_in_metrics(run: Path) -> Curves:
     curves = defaultdict(list)
     for line in read_metrics(run):
-        step = line.pop("step")
-        for name, value in line.pop("validation", {}).items():
-            curves[f"validation/{name}"].append((step, value))
-        for name, value in line.items():
-            curves[name].append((step, value))
+        for name, value in scalars(line).items():
+            curves[name].append((line["step"], value))
     return dict(curves)
 
 
@@ -50,7 +47,7 @@ def test_tensorboard_shows_what_the_metrics_say(tmp_path):
     train(folder, run, resume=True, **changes)
     shown, written = curves_in_tensorboard(run), curves_in_metrics(run)
 
-    assert {"loss", "lr", "grad_norm", "tokens", "validation/token_loss"} <= set(written)
+    assert {"train/loss", "schedule/lr", "validation/token_loss"} <= set(written)
     assert shown.keys() == written.keys()
     for name, curve in written.items():
         assert [step for step, _ in shown[name]] == [step for step, _ in curve], name

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from lmprep.ragged import Ragged
-from lmprep.training.batch import COPIED, CORRUPTED, MARK, make_batch
+from lmprep.training.batch import COPIED, CORRUPTED, MARK, Batch, make_batch
+from lmprep.training.bins import Bins, one_row_each
+from lmprep.training.static_shapes import Counts, filled
 from lmprep.training.tasks import Task
 from lmprep.vocabulary import Vocabulary
 from tests.strategies import BERT
@@ -32,6 +35,17 @@ def rows(*lists: list[int]) -> Ragged:
     return Ragged.from_rows(lists, np.int32)
 
 
+def padded(columns: dict, task: Task, **how) -> Batch:
+    """Rows in bins of their own."""
+    return make_batch(columns, task, one_row_each(len(columns["input_ids"]), task.length), **how)
+
+
+def bins_of(places: list[tuple[int, int]], count: int, length: int) -> Bins:
+    """Bins whose rows lie at these places: bin and position."""
+    bin_N, start_N = np.array(places).T
+    return Bins(bin_N=bin_N, start_N=start_N, count=count, length=length)
+
+
 def kinds_of(batch) -> str:
     """C for corrupted, c for copied, - for marks."""
     return "".join(
@@ -47,18 +61,19 @@ def test_a_masked_pair():
         "first_segment_length": np.array([4, 3], np.int32),
         "next_sentence_label": np.array([0, 1], np.int8),
     }
-    batch = make_batch(columns, Task(objective="mlm", pairs="nsp", length=7, vocabulary=BERT))
+    batch = padded(columns, Task(objective="mlm", pairs="nsp", length=7, vocabulary=BERT))
 
     assert batch.inputs.ids_BL.tolist() == [[2, 7, 4, 3, 9, 3, 0], [2, 4, 3, 8, 3, 0, 0]]
     assert batch.inputs.types_BL.tolist() == [[0, 0, 0, 0, 1, 1, 0], [0, 0, 0, 1, 1, 0, 0]]
     assert batch.inputs.lengths_B.tolist() == [6, 5]
     assert batch.inputs.scored_M.tolist() == [2, 4, 7 + 1]
-    assert batch.labels_M.tolist() == [8, 9, 6]
+    assert batch.labels.tokens_M.tolist() == [8, 9, 6]
     assert kinds_of(batch) == "CCC"
-    assert batch.inputs.pairs
-    assert batch.pairs_B.tolist() == [0, 1]
+    assert batch.inputs.firsts_P.tolist() == [0, 7]
+    assert batch.labels.pairs_P.tolist() == [0, 1]
     assert batch.tokens == 11
-    assert batch.inputs.documents_BL is batch.inputs.boundaries is batch.boundary_labels_S is None
+    assert batch.inputs.documents is batch.inputs.boundaries is batch.labels.boundary_S is None
+    assert batch.inputs.positions_BL is None
 
 
 def test_rows_that_fill_the_length_need_no_mask_and_without_pairs_no_types():
@@ -67,12 +82,12 @@ def test_rows_that_fill_the_length_need_no_mask_and_without_pairs_no_types():
         "masked_positions": rows([1], [1]),
         "masked_labels": rows([8], [9]),
     }
-    batch = make_batch(columns, Task(objective="mlm", length=3, vocabulary=BERT))
+    batch = padded(columns, Task(objective="mlm", length=3, vocabulary=BERT))
 
     assert batch.inputs.lengths_B is None
     assert batch.inputs.types_BL is None
-    assert batch.pairs_B is None
-    assert not batch.inputs.pairs
+    assert batch.labels.pairs_P is None
+    assert batch.inputs.firsts_P is None
 
 
 def test_packed_rows_keep_their_documents_apart():
@@ -83,14 +98,15 @@ def test_packed_rows_keep_their_documents_apart():
         "document_starts": rows([3], [], [3, 5]),
     }
     task = Task(objective="mlm", length=8, vocabulary=BERT)
-    batch = make_batch(columns, task)
+    batch = padded(columns, task)
 
-    first, second, third = batch.inputs.documents_BL.tolist()
-    assert first[:6] == [0, 0, 0, 1, 1, 1]
-    assert second[:4] == [0, 0, 0, 0]
-    assert third[:7] == [0, 0, 0, 1, 1, 2, 2]
-    whole = {**columns, "document_starts": rows([], [], [])}
-    assert make_batch(whole, task).inputs.documents_BL is None
+    assert batch.inputs.documents.offsets_S.tolist() == [0, 3, 6, 8, 12, 16, 19, 21, 23, 24]
+    assert batch.inputs.documents.offsets_S.dtype == torch.int32
+    assert batch.inputs.documents.longest == 4
+    assert batch.inputs.lengths_B is batch.inputs.positions_BL is None
+    whole = padded({**columns, "document_starts": rows([], [], [])}, task)
+    assert whole.inputs.documents is None
+    assert whole.inputs.lengths_B.tolist() == [6, 4, 7]
 
 
 def test_a_football_game_is_predicted_from_its_two_neighbours():
@@ -102,14 +118,14 @@ def test_a_football_game_is_predicted_from_its_two_neighbours():
         "span_starts": rows([5]),
         "span_lengths": rows([4]),
     }
-    batch = make_batch(columns, Task(objective="span", longest_span=9, length=16, vocabulary=BERT))
+    batch = padded(columns, Task(objective="span", longest_span=9, length=16, vocabulary=BERT))
     boundaries = batch.inputs.boundaries
 
     assert boundaries.left_S.tolist() == [4] * 4
     assert boundaries.right_S.tolist() == [9] * 4
     assert boundaries.offset_S.tolist() == [0, 1, 2, 3]
-    assert batch.boundary_labels_S.tolist() == [15, 16, 17, 18]
-    football = batch.boundary_labels_S.tolist().index(17)
+    assert batch.labels.boundary_S.tolist() == [15, 16, 17, 18]
+    football = batch.labels.boundary_S.tolist().index(17)
     assert boundaries.offset_S[football] + 1 == 3  # p3: the paper counts from 1
 
 
@@ -123,14 +139,14 @@ def test_special_tokens_are_boundaries_and_a_span_without_both_has_no_targets():
         "span_starts": rows([1, 3], [0, 2, 4], [1]),
         "span_lengths": rows([1, 2], [1, 1, 1], [1]),
     }
-    batch = make_batch(columns, Task(objective="span", longest_span=9, length=8, vocabulary=BERT))
+    batch = padded(columns, Task(objective="span", longest_span=9, length=8, vocabulary=BERT))
     boundaries = batch.inputs.boundaries
 
-    assert batch.boundary_labels_S.tolist() == [21, 22, 23, 25, 27]
+    assert batch.labels.boundary_S.tolist() == [21, 22, 23, 25, 27]
     assert boundaries.left_S.tolist() == [0, 2, 2, 8 + 1, 16 + 0]
     assert boundaries.right_S.tolist() == [2, 5, 5, 8 + 3, 16 + 2]
     assert boundaries.offset_S.tolist() == [0, 0, 1, 0, 0]
-    assert batch.labels_M.tolist() == [21, 22, 23, 24, 25, 26, 27]
+    assert batch.labels.tokens_M.tolist() == [21, 22, 23, 24, 25, 26, 27]
 
 
 def test_the_next_word_is_predicted_within_a_row():
@@ -139,27 +155,26 @@ def test_the_next_word_is_predicted_within_a_row():
         "input_ids": rows([39, 1592, 10, 2548, 5, 2999], [7, 2999, 8, 9]),
         "document_starts": rows([], [2]),
     }
-    batch = make_batch(columns, Task(objective="clm", length=6, vocabulary=GPT2))
+    batch = padded(columns, Task(objective="clm", length=6, vocabulary=GPT2))
 
     assert batch.inputs.ids_BL.tolist() == [
         [39, 1592, 10, 2548, 5, 2999],
         [7, 2999, 8, 9, 2999, 2999],
     ]
     assert batch.inputs.scored_M.tolist() == [0, 1, 2, 3, 4, 6, 7, 8]
-    assert batch.labels_M.tolist() == [1592, 10, 2548, 5, 2999, 2999, 8, 9]
+    assert batch.labels.tokens_M.tolist() == [1592, 10, 2548, 5, 2999, 2999, 8, 9]
     assert kinds_of(batch) == "CCCC--CC"
-    assert batch.inputs.lengths_B.tolist() == [6, 4]
-    assert batch.inputs.documents_BL[1, :4].tolist() == [0, 0, 1, 1]
+    assert batch.inputs.documents.offsets_S.tolist() == [0, 6, 8, 10, 12]
     assert batch.inputs.decoder_ids_BK is None
     assert batch.tokens == 10
 
 
 def test_a_row_of_one_token_predicts_nothing():
     columns = {"input_ids": rows([2999], [7, 8])}
-    batch = make_batch(columns, Task(objective="clm", length=6, vocabulary=GPT2))
+    batch = padded(columns, Task(objective="clm", length=6, vocabulary=GPT2))
 
     assert batch.inputs.scored_M.tolist() == [6]
-    assert batch.labels_M.tolist() == [8]
+    assert batch.labels.tokens_M.tolist() == [8]
 
 
 # The eleven tokens of the textbook row are 11 to 21.
@@ -170,7 +185,7 @@ def denoised(inputs: list[int], targets: list[int], noise: str):
         "labels": rows([*targets, 1], [11, 1]),
         "noise_positions": rows([2, 3, 8], []),  # drop-tokens
     }
-    return make_batch(columns, Task(objective="t5", noise=noise, length=16, vocabulary=T5))
+    return padded(columns, Task(objective="t5", noise=noise, length=16, vocabulary=T5))
 
 
 @pytest.mark.parametrize(
@@ -212,19 +227,17 @@ def test_the_seven_noises_of_t5(noise, inputs, targets, kinds, tokens):
         [0, 11, 1, *[0] * (width - 3)],
     ]
     assert batch.inputs.scored_M.tolist() == [*range(width), width, width + 1]
-    assert batch.labels_M.tolist() == [*targets, 1, 11, 1]
+    assert batch.labels.tokens_M.tolist() == [*targets, 1, 11, 1]
     assert kinds_of(batch) == kinds + short
     # The second row counts twice where inputs and targets are parts of the text, not copies.
     second = 1 if noise in ("bert-style", "mass", "deshuffle") else 2
     assert batch.tokens == tokens + second
-    assert batch.inputs.documents_BL is batch.inputs.types_BL is None
+    assert batch.inputs.documents is batch.inputs.types_BL is None
 
 
 def test_an_unknown_token_is_text_and_a_final_sentinel_is_not():
     columns = {"input_ids": rows([99, 12, 1]), "labels": rows([99, 2, 98, 1])}
-    batch = make_batch(
-        columns, Task(objective="t5", noise="random-spans", length=16, vocabulary=T5)
-    )
+    batch = padded(columns, Task(objective="t5", noise="random-spans", length=16, vocabulary=T5))
 
     assert kinds_of(batch) == "-C--"
 
@@ -235,7 +248,7 @@ def test_a_mode_token_is_no_text():
         "labels": rows([99, 12, 13, 1], [99, 13, 14, 15, 1]),
         "denoiser": np.array([0, 2], np.int8),
     }
-    batch = make_batch(columns, Task(objective="ul2", length=8, vocabulary=UL2))
+    batch = padded(columns, Task(objective="ul2", length=8, vocabulary=UL2))
 
     assert batch.inputs.decoder_ids_BK.tolist() == [[0, 99, 12, 13, 1], [0, 99, 13, 14, 15]]
     assert batch.inputs.scored_M.tolist() == [0, 1, 2, 3, 5, 6, 7, 8, 9]
@@ -250,7 +263,7 @@ def test_bart_tells_what_it_has_hidden_and_starts_with_the_end_token():
         "labels": rows([0, 11, 12, 13, 14, 15, 16, 2], [0, 11, 12, 2]),
         "noise_positions": rows([2, 3, 5], []),
     }
-    batch = make_batch(columns, Task(objective="bart", length=8, vocabulary=BART))
+    batch = padded(columns, Task(objective="bart", length=8, vocabulary=BART))
 
     assert batch.inputs.ids_BL.tolist()[1] == [0, 12, 11, 2, 1, 1, 1, 1]
     assert batch.inputs.decoder_ids_BK.tolist() == [
@@ -276,20 +289,127 @@ def test_a_slice_of_rows_takes_its_own_values():
         "span_lengths": slice_of([1]),
         "document_starts": slice_of([2]),
     }
-    batch = make_batch(masked, Task(objective="span", longest_span=9, length=3, vocabulary=BERT))
-    assert (batch.inputs.scored_M.tolist(), batch.labels_M.tolist()) == ([1], [8])
-    assert batch.boundary_labels_S.tolist() == [8]
-    assert batch.inputs.documents_BL.tolist() == [[0, 0, 1]]
+    batch = padded(masked, Task(objective="span", longest_span=9, length=3, vocabulary=BERT))
+    assert (batch.inputs.scored_M.tolist(), batch.labels.tokens_M.tolist()) == ([1], [8])
+    assert batch.labels.boundary_S.tolist() == [8]
+    assert batch.inputs.documents.offsets_S.tolist() == [0, 2, 3]
 
     whole = {"input_ids": slice_of([15, 16, 17])}
-    batch = make_batch(whole, Task(objective="clm", length=3, vocabulary=GPT2))
-    assert batch.labels_M.tolist() == [16, 17]
+    batch = padded(whole, Task(objective="clm", length=3, vocabulary=GPT2))
+    assert batch.labels.tokens_M.tolist() == [16, 17]
 
     noisy = {
         "input_ids": slice_of([0, 4, 12, 2]),
         "labels": slice_of([0, 11, 12, 2]),
         "noise_positions": slice_of([1]),
     }
-    batch = make_batch(noisy, Task(objective="bart", length=4, vocabulary=BART))
-    assert batch.labels_M.tolist() == [0, 11, 12, 2]
+    batch = padded(noisy, Task(objective="bart", length=4, vocabulary=BART))
+    assert batch.labels.tokens_M.tolist() == [0, 11, 12, 2]
     assert kinds_of(batch) == "-Cc-"
+
+
+def test_rows_that_share_a_bin_keep_their_positions_types_labels_and_firsts():
+    # Bins of 9: rows of 5 and 3 tokens and a place of padding; one of 4 tokens; nothing.
+    columns = {
+        "input_ids": rows([2, 7, 3, 4, 3], [2, 4, 3], [2, 4, 4, 3]),
+        "masked_positions": rows([3], [1], [1, 2]),
+        "masked_labels": rows([8], [9], [10, 11]),
+        "span_starts": rows([3], [1], [1]),
+        "span_lengths": rows([1], [1], [2]),
+        "first_segment_length": np.array([3, 3, 2], np.int32),
+        "sentence_order_label": np.array([1, 0, 1], np.int8),
+    }
+    task = Task(objective="span", pairs="sop", length=9, vocabulary=BERT, longest_span=3)
+    batch = make_batch(columns, task, bins_of([(0, 0), (0, 5), (1, 0)], 3, 9), row=4)
+    inputs = batch.inputs
+
+    assert inputs.ids_BL.tolist() == [
+        [2, 7, 3, 4, 3, 2, 4, 3, 0], [2, 4, 4, 3, 0, 0, 0, 0, 0], [0] * 9,
+    ]  # fmt: skip
+    assert inputs.positions_BL.tolist() == [
+        [0, 1, 2, 3, 4, 0, 1, 2, 0], [0, 1, 2, 3, 0, 0, 0, 0, 0], [0] * 9,
+    ]  # fmt: skip
+    assert inputs.types_BL.tolist() == [
+        [0, 0, 0, 1, 1, 0, 0, 0, 0], [0, 0, 1, 1, 0, 0, 0, 0, 0], [0] * 9,
+    ]  # fmt: skip
+    assert inputs.documents.offsets_S.tolist() == [0, 5, 8, 9, 13, 18, 27]
+    assert inputs.documents.longest == 9
+    assert inputs.lengths_B is None
+    assert inputs.scored_M.tolist() == [3, 6, 10, 11]
+    assert inputs.firsts_P.tolist() == [0, 5, 9]
+    assert inputs.boundaries.left_S.tolist() == [2, 5, 9, 9]
+    assert inputs.boundaries.right_S.tolist() == [4, 7, 12, 12]
+    assert batch.labels.tokens_M.tolist() == [8, 9, 10, 11]
+    assert batch.labels.pairs_P.tolist() == [1, 0, 1]
+    assert (batch.tokens, batch.row) == (12, 4)
+
+
+def test_documents_within_rows_that_share_a_bin_are_runs_but_positions_go_on():
+    columns = {
+        "input_ids": rows([7, 2999, 8], [9, 10, 2999, 11]),
+        "document_starts": rows([2], [3]),
+    }
+    task = Task(objective="clm", length=8, vocabulary=GPT2)
+    inputs = make_batch(columns, task, bins_of([(0, 0), (0, 3)], 1, 8)).inputs
+
+    assert inputs.documents.offsets_S.tolist() == [0, 2, 3, 6, 7, 8]
+    assert inputs.positions_BL.tolist() == [[0, 1, 2, 0, 1, 2, 3, 0]]
+    assert inputs.scored_M.tolist() == [0, 1, 3, 4, 5]
+
+
+def test_counts_are_filled_up_with_what_has_no_loss():
+    columns = {
+        "input_ids": rows([2, 7, 3, 4, 3], [2, 4, 3]),
+        "masked_positions": rows([3], [1]),
+        "masked_labels": rows([8], [9]),
+        "span_starts": rows([3], [1]),
+        "span_lengths": rows([1], [1]),
+        "next_sentence_label": np.array([1, 0], np.int8),
+    }
+    task = Task(objective="span", pairs="nsp", length=8, vocabulary=BERT, longest_span=3)
+    bins = bins_of([(0, 0), (0, 5)], 1, 8)
+    batch = make_batch(columns, task, bins, counts=Counts(scored=4, firsts=3, runs=5))
+    inputs, labels = batch.inputs, batch.labels
+
+    assert inputs.scored_M.tolist() == [3, 6, 0, 0]
+    assert labels.tokens_M.tolist() == [8, 9, -100, -100]
+    assert batch.kinds_M.tolist() == [CORRUPTED, CORRUPTED, -1, -1]
+    assert inputs.firsts_P.tolist() == [0, 5, 0]
+    assert labels.pairs_P.tolist() == [1, 0, -100]
+    assert labels.boundary_S.tolist() == [8, 9, -100, -100]
+    assert inputs.boundaries.offset_S.tolist() == [0, 0, 0, 0]
+    assert inputs.documents.offsets_S.tolist() == [0, 5, 8, 8, 8, 8]
+    assert inputs.documents.longest == 8
+
+
+def test_a_batch_with_more_than_usual_loses_nothing():
+    columns = {"input_ids": rows([5, 6, 7, 8, 9, 10, 11, 12])}
+    task = Task(objective="clm", length=8, vocabulary=GPT2)
+    batch = padded(columns, task, counts=Counts(scored=4, firsts=1, runs=0))
+
+    assert batch.labels.tokens_M.tolist() == [6, 7, 8, 9, 10, 11, 12]
+
+
+def test_counts_grow_by_quarters():
+    assert [filled(needed, 64) for needed in (0, 64, 65, 80, 81, 129)] == [64, 64, 80, 80, 96, 144]
+    assert filled(5, 0) == 5
+
+
+def test_an_encoder_decoder_takes_its_widths_from_the_step():
+    columns = {"input_ids": rows([99, 12, 1]), "labels": rows([99, 2, 1])}
+    task = Task(objective="t5", noise="random-spans", length=16, vocabulary=T5)
+    bins = one_row_each(1, 5).with_count(2)
+    batch = make_batch(columns, task, bins, targets=4)
+
+    assert batch.inputs.ids_BL.tolist() == [[99, 12, 1, 0, 0], [0] * 5]
+    assert batch.inputs.decoder_ids_BK.tolist() == [[0, 99, 2, 1], [0] * 4]
+    assert batch.inputs.lengths_B.tolist() == [3, 1]  # an empty bin shows one token of padding
+    assert batch.inputs.scored_M.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("places", [[(0, 0), (0, 2)], [(0, 0), (0, 6)]])
+def test_rows_that_overlap_or_leave_their_bin_are_refused(places):
+    columns = {"input_ids": rows([5, 6, 7], [8, 9, 10])}
+    task = Task(objective="clm", length=8, vocabulary=GPT2)
+    with pytest.raises(ValueError, match="does not fit into its place"):
+        make_batch(columns, task, bins_of(places, 1, 8))

@@ -23,7 +23,7 @@ _CROSS: Names = {
     "decoder.blocks.{}.cross_attention.output": "model.decoder.layers.{}.encoder_attn.out_proj",
     "decoder.blocks.{}.cross_attention_norm": "model.decoder.layers.{}.encoder_attn_layer_norm",
 }
-_COPIED = (
+_COPIES = (
     "model.encoder.embed_tokens.weight",
     "model.decoder.embed_tokens.weight",
     "lm_head.weight",
@@ -34,12 +34,13 @@ def bart_layout(settings: ModelSettings) -> Layout:
     """Of `BartForConditionalGeneration`; the bias of its logits is never trained, and zero."""
     layer = _layer("encoder") | _layer("decoder") | _CROSS
     return Layout(
+        prefix="model.",
         rules=(
             *whole(_TABLES),
             *modules(_NORMS),
             *layered(modules(layer), settings.layers),
         ),
-        copies=dict.fromkeys(_COPIED, "model.shared.weight"),
+        stand_ins={"model.shared.weight": _COPIES},
         zeros={"final_logits_bias": (1, settings.vocabulary_size)},
     )
 

@@ -35,7 +35,7 @@ def _layout(tokens: str, positions: str, final: dict[str, str], settings: ModelS
     }
     layer = [*modules(_MATRICES, transposed=True), *modules(_NORMS)]
     return Layout(
+        prefix="transformer.",
         rules=(*whole(tables), *modules(final), *layered(layer, settings.layers)),
-        copies={"lm_head.weight": f"{tokens}.weight"},
-        zeros={},
+        stand_ins={f"{tokens}.weight": ("lm_head.weight",)},
     )

@@ -23,21 +23,22 @@ _CROSS: Names = {
 
 def t5_layout(settings: ModelSettings) -> Layout:
     """Of `T5ForConditionalGeneration`."""
-    tensors, copied = dict(_TENSORS), ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"]
+    tensors, copies = dict(_TENSORS), ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"]
     for stack in ("encoder", "decoder"):
         tensors[f"{stack}.relative_positions.weight"] = (
             f"{stack}.block.0.layer.0.SelfAttention.relative_attention_bias.weight"
         )
+    stand_ins = {}
     if settings.output == "separate":
         tensors["next_token_head.weight"] = "lm_head.weight"
+        stand_ins["lm_head.weight"] = ("shared.weight",)  # a file of two equal ones has one
     else:
-        copied.append("lm_head.weight")
-    gated = settings.activation == "gated-gelu"
+        copies.append("lm_head.weight")
+    gated = settings.activation.startswith("gated-")
     layer = _layer("encoder", 1, gated) | _layer("decoder", 2, gated) | _CROSS
     return Layout(
         rules=(*whole(tensors), *layered(modules(layer, ["weight"]), settings.layers)),
-        copies=dict.fromkeys(copied, "shared.weight"),
-        zeros={},
+        stand_ins={"shared.weight": tuple(copies)} | stand_ins,
     )
 
 
