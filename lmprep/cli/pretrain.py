@@ -26,7 +26,8 @@ from lmprep.settings import (
 )
 
 if TYPE_CHECKING:
-    from lmprep.training.pretraining import Result, Setup
+    from lmprep.training.preparation import Setup
+    from lmprep.training.pretraining import Result
 
 _SHARES = Written("shares", lambda text: tuple(map(parse_rate, str(text).split(","))))
 # Flags that are not settings of the run.
@@ -192,6 +193,7 @@ def pretrain(**options: Any) -> None:
     """
     from lmprep.training import pretraining
     from lmprep.training.distributed import ranks_here
+    from lmprep.training.preparation import prepare
     from lmprep.training.run_folder import refuse_existing
 
     datasets, run, resume = list(options["datasets"]), options["run"], options["resume"]
@@ -200,7 +202,7 @@ def pretrain(**options: Any) -> None:
         refuse_existing(run)
     if options["dry_run"]:
         continued = run if resume and run.exists() else None
-        prepared = pretraining.prepare(datasets, settings, options["validation"], continued)
+        prepared = prepare(datasets, settings, options["validation"], continued)
         _show_estimate(prepared, options["as_json"])
         return
     with display() as on_progress:

@@ -76,8 +76,8 @@ class Inputs(_Tensors):
             types do not look at them.
         lengths_B: int64, tokens in each row, at least one; None when no row is padded, and beside
             `documents`, which tells padding apart by itself.
-        positions_BL: int, place of each token in its own text, from 0; None where that is its
-            place in the row. Relative positions depend on differences only and do without.
+        positions_BL: int, place of each token in its own text, from 0 to below L; None where that
+            is its place in the row. Relative positions depend on differences only and do without.
         documents: the runs that attention stays within; None where it is the whole row. Not for
             encoder-decoders.
         prefixes_B: int64, tokens at the front of each row that see one another both ways, for a

@@ -113,7 +113,8 @@ def _fill(logits: Bits, labels: NDArray[np.int64], size: int, losses: Reals) -> 
             _exponentiate(reals[:count], exponents, top)
             _add_products(reals[:count], powers, exps[start : start + count], totals)
         total = totals.sum()
-        losses[row] = np.log(total / exps[label])
+        _widen(columns[label : label + 1], words)
+        losses[row] = np.log(total) + (top - reals[0])
         exps[label] -= total
         for start in range(0, size, _BLOCK):
             count = min(_BLOCK, size - start)

@@ -10,7 +10,7 @@ and long rows and short ones come in the order they were shuffled into.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,12 +29,14 @@ class Bins:
         start_N: int64, the position in it at which the row begins.
         count: bins, those without a row included.
         length: positions in a bin.
+        several: may bins of the step hold several rows, be it in another part of it?
     """
 
     bin_N: Array
     start_N: Array
     count: int
     length: int
+    several: bool = True
 
     def __len__(self) -> int:
         return len(self.bin_N)
@@ -53,12 +55,13 @@ class Bins:
             start_N=self.start_N[rows],
             count=stop - first,
             length=self.length,
+            several=self.several,
         )
         return rows, part
 
     def with_count(self, count: int) -> Bins:
         """The same, with empty bins at the end to make so many."""
-        return Bins(bin_N=self.bin_N, start_N=self.start_N, count=count, length=self.length)
+        return replace(self, count=count)
 
 
 def one_row_each(rows: int, length: int) -> Bins:
@@ -68,6 +71,7 @@ def one_row_each(rows: int, length: int) -> Bins:
         start_N=np.zeros(rows, np.int64),
         count=rows,
         length=length,
+        several=False,
     )
 
 

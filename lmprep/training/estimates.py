@@ -25,7 +25,7 @@ from lmprep.training.devices import (
     micro_rows,
     precision_name,
 )
-from lmprep.training.pretraining import Setup
+from lmprep.training.preparation import Setup
 from lmprep.training.schedules import Budget
 from lmprep.training.steps import Updater, targets
 

@@ -48,8 +48,7 @@ def out_of_memory(run: Path, batch_tokens: int) -> TrainingError:
 
 
 def stopped(kind: type[Interrupted], run: Path, step: int, datasets: Sequence[Path]) -> Interrupted:
-    """A signal came, and a checkpoint of `step` is saved."""
+    """A signal came while `step` was the last one done."""
     command = shlex.join(["lmprep", "pretrain", *map(str, datasets), "-o", str(run), "--resume"])
-    return kind(
-        f"{kind.__name__} after step {step}; everything is saved", fix=f"Go on with: {command}"
-    )
+    saved = "everything is saved" if step in checkpoints.steps(run) else checkpoints.last_good(run)
+    return kind(f"{kind.__name__} after step {step}; {saved}", fix=f"Go on with: {command}")

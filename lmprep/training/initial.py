@@ -40,7 +40,8 @@ class Initial(NamedTuple):
 
     Args:
         settings: of the model to train.
-        tensors: by the names of its parameters; heads may be missing, or too many.
+        tensors: by the names of its parameters, in any precision; heads may be missing, or too
+            many.
         description: where they are from.
     """
 

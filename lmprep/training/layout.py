@@ -26,23 +26,24 @@ Flat = NDArray[np.int64]
 def kept_apart(columns: Columns, bins: Bins, *, constant: bool) -> dict[str, Any]:
     """What says which positions see one another: arguments of `Inputs`.
 
-    Runs are spelled out where a bin holds several; else the lengths of the rows say it all.
+    Runs are spelled out where bins may hold several, else the lengths of the rows say it all:
+    which it is, and with it what dropout masks are counted by, does not depend on how a step is cut
+    into batches.
 
     Args:
         constant: spell them out whether needed or not, so that all batches are alike.
     """
     lengths = ragged(columns, "input_ids").lengths
-    further = _further_documents(columns, bins.flat_N)
-    shared = bool(bins.start_N.any())
-    if not (shared or constant or len(further)):
+    if not (bins.several or constant or "document_starts" in columns):
         return {"lengths_B": bin_lengths(lengths, bins)}
+    further = _further_documents(columns, bins.flat_N)
     cuts = np.zeros(bins.count * bins.length + 1, np.bool_)
     cuts[:: bins.length] = True
     cuts[bins.flat_N] = cuts[bins.flat_N + lengths] = cuts[further] = True
     offsets = np.flatnonzero(cuts)
     longest = bins.length if constant else int(np.diff(offsets).max(initial=0))
     documents = Documents(offsets_S=torch.from_numpy(offsets.astype(np.int32)), longest=longest)
-    positions = positions_in(lengths, bins) if shared or constant else None
+    positions = positions_in(lengths, bins) if bins.several or constant else None
     return {"documents": documents, "positions_BL": positions}
 
 

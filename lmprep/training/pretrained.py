@@ -34,7 +34,8 @@ class Pretrained:
 
     Args:
         settings: its shape; the pooler is part of it if its weights are there.
-        tensors: float32, by the names of our parameters; heads may be missing.
+        tensors: by the names of our parameters, in the precision of their file; heads may be
+            missing.
         tokenizer: the folder whose tokenizer its ids are of; there may be none in it.
         description: where it is from, for messages and the run's papers.
     """
@@ -105,9 +106,8 @@ def _from_folder(folder: Path, description: str) -> Pretrained:
         raise UsageError(
             str(error), path=path, fix="See `lmprep docs exporting` for the classes that fit"
         ) from None
-    tensors = {name: tensor.float() for name, tensor in _read_weights(folder).items()}
     try:
-        ours = from_hf(tensors, settings, class_name)
+        ours = from_hf(_read_weights(folder), settings, class_name)
     except ValueError as error:
         raise CheckpointError(str(error), path=folder) from None
     pooled = "encoder.pooler.weight" in ours

@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from lmprep.errors import CheckpointError
 from lmprep.keyed_random import key_for
 from lmprep.models.construction import new_model
 from lmprep.models.language_model import LanguageModel
-from lmprep.models.settings import ModelSettings, model_settings
-from lmprep.objectives import stored_objective
-from lmprep.objectives.counting import wanted_predictions
 from lmprep.settings import PretrainSettings
 from lmprep.shards.reader import Dataset
 from lmprep.training import checkpoints, run_folder
 from lmprep.training.devices import choose_device, choose_precision, keep_freed_memory
-from lmprep.training.distributed import Ranks, check_ranks, joined, ranks_here
-from lmprep.training.fit import check_model
-from lmprep.training.initial import Initial, begin_from, initial_model
+from lmprep.training.distributed import Ranks, joined
+from lmprep.training.initial import begin_from
 from lmprep.training.interruption import StopRequest
 from lmprep.training.loop import OnProgress, Trainer, Validate
 from lmprep.training.metrics import MetricsWriter, cut_metrics
-from lmprep.training.stages import Stages
-from lmprep.training.tasks import Task, task_of
+from lmprep.training.preparation import Setup, prepare
+from lmprep.training.tasks import Task
 from lmprep.training.validation import score
 
 
@@ -56,103 +51,6 @@ class Result:
     validation: dict[str, float]
     validation_step: int
     already_finished: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class Setup:
-    """Datasets, model and settings that have been found to go together.
-
-    Args:
-        initial: the weights to start from; None for fresh ones.
-    """
-
-    settings: PretrainSettings
-    model: ModelSettings
-    stages: Stages
-    validation: Dataset | None
-    initial: Initial | None
-
-
-def prepare(
-    datasets: Sequence[Path],
-    settings: PretrainSettings,
-    validation: Path | None = None,
-    continued: Path | None = None,
-) -> Setup:
-    """Check that datasets and settings go together, before any work.
-
-    Args:
-        validation: held-out dataset; by default that of the run that is continued.
-        continued: the run folder, if one is continued.
-
-    Raises:
-        UsageError: they do not.
-        DatasetError: a dataset is unfinished or damaged.
-    """
-    stages = Stages(datasets, settings)
-    initial = _initial(settings, stages, continued)
-    model = _model(settings, stages, continued, initial)
-    for stage in stages.all:
-        stage.data.task = replace(stage.data.task, longest_span=model.span_boundary)
-        check_ranks(ranks_here(), stage.data.bins, stage.data.task.length)
-    if validation is None and continued is not None:
-        validation = run_folder.recorded_validation(continued)
-    held_out = None if validation is None else Dataset(validation)
-    if held_out is not None:
-        stages.check_fits(held_out)
-    for dataset in [*stages.datasets, *([held_out] if held_out else [])]:
-        check_model(dataset, model)
-    return Setup(
-        settings=settings, model=model, stages=stages, validation=held_out, initial=initial
-    )
-
-
-def _initial(settings: PretrainSettings, stages: Stages, continued: Path | None) -> Initial | None:
-    """What `--init` names; nothing once there is a checkpoint to go on from."""
-    if settings.init is None or (continued is not None and checkpoints.steps(continued)):
-        return None
-    tokenizer = stages.datasets[0].folder / "tokenizer"
-    return initial_model(settings.init, stages.task, tokenizer, settings.model)
-
-
-def _model(
-    settings: PretrainSettings,
-    stages: Stages,
-    continued: Path | None,
-    initial: Initial | None,
-) -> ModelSettings:
-    changes: dict[str, Any] = {}
-    if settings.dropout is not None:
-        changes = {"dropout": settings.dropout, "attention_dropout": settings.dropout}
-    if continued is not None and (recorded := run_folder.recorded_model(continued, settings.model)):
-        return replace(recorded, **changes)
-    task = stages.task
-    if initial is not None:
-        model = replace(initial.settings, **changes)
-    else:
-        size = task.vocabulary.size
-        model = model_settings(settings.model, vocabulary_size=size, **changes)
-    if model.kind != "encoder":
-        return model
-    if initial is None:
-        model = replace(model, pooler=task.pairs != "none")
-    if task.objective != "span":
-        return model
-    return replace(model, span_boundary=_longest_span(settings, stages, model))
-
-
-def _longest_span(settings: PretrainSettings, stages: Stages, model: ModelSettings) -> int:
-    """What the model says, else so much that no span is longer; 0 if the loss has no weight."""
-    if settings.boundary_weight == 0:
-        return 0
-    return model.span_boundary or max(map(_predictions_a_row, stages.datasets))
-
-
-def _predictions_a_row(dataset: Dataset) -> int:
-    """How many tokens of a row of a masked objective are predicted at most."""
-    rate = stored_objective(dataset.manifest)[1].mask_rate
-    length = task_of(dataset.manifest, dataset.folder).length
-    return int(wanted_predictions(np.array([0, length]), rate)[0])
 
 
 def pretrain(
@@ -181,16 +79,34 @@ def pretrain(
         TrainingError: step after step had a loss that is infinite, not a number, or far too high.
     """
     device = choose_device(settings.device)
-    with StopRequest() as stop, joined(device) as ranks:
-        # Asked of one rank: the first to go on makes the folder.
-        continued = ranks.lead(lambda: run if resume and run.exists() else None)
-        with stop.at_once():
+    with StopRequest() as stop, ExitStack() as opened:
+        with stop.at_once():  # as long as nothing is trained there is nothing to save
+            ranks = opened.enter_context(joined(device))
+            # Asked of one rank: the first to go on makes the folder.
+            continued = ranks.lead(lambda: run if resume and run.exists() else None)
             setup = prepare(datasets, settings, validation, continued)
-        held_out = setup.validation.folder if setup.validation else None
-        description = run_folder.describe_run(settings, setup.model, setup.stages, held_out)
-        with ranks.lead_in(partial(_open_run, run, continued, description, setup)):
+            description = run_folder.describe_run(
+                settings, setup.model, setup.stages, setup.validation
+            )
+            opened.enter_context(
+                ranks.lead_in(partial(_open_run, run, continued, description, setup))
+            )
             fingerprint = run_folder.fingerprint(description)
-            return _sit(setup, run, device, ranks, fingerprint, stop, on_progress)
+            trainer = _new_trainer(setup, run, device, ranks, fingerprint, on_progress)
+            _restore(trainer, run, ranks, fingerprint)
+        already_finished = trainer.pace.finished and not trainer.validation_due
+        if not already_finished:
+            _train(trainer, run, ranks, stop)
+    return Result(
+        run=run,
+        step=trainer.pace.counters.step,
+        tokens=trainer.pace.counters.tokens,
+        seconds=trainer.pace.clock.seconds,
+        losses=trainer.losses,
+        validation=trainer.validation,
+        validation_step=trainer.validation_step,
+        already_finished=already_finished,
+    )
 
 
 @contextmanager
@@ -208,19 +124,17 @@ def _open_run(
         yield
 
 
-def _sit(
+def _new_trainer(
     setup: Setup,
     run: Path,
     device: torch.device,
     ranks: Ranks,
     fingerprint: str,
-    stop: StopRequest,
     on_progress: OnProgress,
-) -> Result:
-    """Train in a run folder until the budget is spent."""
+) -> Trainer:
     keep_freed_memory()
     precision = choose_precision(setup.settings.precision, device)
-    trainer = Trainer(
+    return Trainer(
         run,
         _new_model(setup).to(device),
         setup.stages,
@@ -230,20 +144,6 @@ def _sit(
         ranks=ranks,
         validate=_validator(setup.validation, precision),
         on_progress=on_progress if ranks.leads else lambda _: None,
-    )
-    _restore(trainer, run, ranks, fingerprint)
-    already_finished = trainer.finished and not trainer.validation_due
-    if not already_finished:
-        _train(trainer, run, ranks, stop)
-    return Result(
-        run=run,
-        step=trainer.counters.step,
-        tokens=trainer.counters.tokens,
-        seconds=trainer.clock.seconds,
-        losses=trainer.losses,
-        validation=trainer.validation,
-        validation_step=trainer.validation_step,
-        already_finished=already_finished,
     )
 
 
@@ -285,7 +185,7 @@ def _train(trainer: Trainer, run: Path, ranks: Ranks, stop: StopRequest) -> None
     if not ranks.leads:
         trainer.train(None, stop)
         return
-    with closing(MetricsWriter(run, trainer.counters.step)) as metrics:
+    with closing(MetricsWriter(run, trainer.pace.counters.step)) as metrics:
         trainer.train(metrics, stop)
 
 

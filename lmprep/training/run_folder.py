@@ -26,6 +26,7 @@ from lmprep.errors import CheckpointError, UsageError
 from lmprep.files import json_sha256, sync_folder, sync_tree, write_json
 from lmprep.models.settings import ModelSettings
 from lmprep.settings import BUDGETS, PretrainSettings, settings_from
+from lmprep.shards.reader import Dataset
 from lmprep.training import unigram
 from lmprep.training.fit import traits
 from lmprep.training.stages import Stages
@@ -47,10 +48,12 @@ _UNDECISIVE = (
 
 
 def describe_run(
-    settings: PretrainSettings, model: ModelSettings, stages: Stages, validation: Path | None
+    settings: PretrainSettings, model: ModelSettings, stages: Stages, validation: Dataset | None
 ) -> dict[str, Any]:
     """Everything a run is continued from, as the tables of its recipe."""
-    held_out = {} if validation is None else {"validation": {"folder": str(validation.absolute())}}
+    held_out = {}
+    if validation is not None:
+        held_out = {"validation": {"folder": str(validation.folder.absolute())}}
     return {
         "pretrain": _without_none(settings.as_dict()),
         "model": model.as_dict(),

@@ -18,7 +18,6 @@ from lmprep.shards.reader import Dataset
 from lmprep.training.data import TrainingData
 from lmprep.training.tasks import Task, task_of
 
-
 # A share of steps done is a float: 4/6 is below 2/3. Far less than a step of any training.
 _ROUNDING = 1e-12
 

@@ -59,16 +59,24 @@ class Updater:
     def update(
         self, batches: Sequence[Batch], counts: Sequence[float], step: int, rate: float
     ) -> tuple[dict[str, float], bool]:
-        """Update the weights once, unless the guard finds the step unfit.
+        """`gradients`, and with them a step of the optimizer, unless the guard finds them unfit."""
+        found, admitted = self.gradients(batches, counts, step)
+        if admitted:
+            self.optimizer.step(rate)
+        return found, admitted
+
+    def gradients(
+        self, batches: Sequence[Batch], counts: Sequence[float], step: int
+    ) -> tuple[dict[str, float], bool]:
+        """The clipped gradients of a step; no weight changes yet.
 
         Args:
             batches: this rank's, in their order.
             counts: of tokens, pairs and boundary targets to predict, over all ranks.
             step: number of the update, from 0.
-            rate: the learning rate.
 
         Returns:
-            The values of `LOSSES`, the norm before clipping; and whether the weights were updated.
+            The values of `LOSSES`, the norm before clipping; and whether the guard admits them.
         """
         self.optimizer.zero_grad()
         sums = self._backward(batches, counts, step)
@@ -80,10 +88,7 @@ class Updater:
         ]
         loss = sum(weight * mean for weight, mean in zip(self._weights, means, strict=True))
         found = dict(zip(LOSSES, (loss, *means, float(full(norm))), strict=True))
-        admitted = self.guard.admits(found["loss"], found["grad_norm"])
-        if admitted:
-            self.optimizer.step(rate)
-        return found, admitted
+        return found, self.guard.admits(found["loss"], found["grad_norm"])
 
     def tensors(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Weights and optimizer for a checkpoint, whole; every rank must ask."""

@@ -53,7 +53,7 @@ class Case:
         length: tokens in a row that an encoder, or a decoder alone, reads.
         targets: tokens in a row that a decoder behind an encoder predicts.
         rows: in an update.
-        bar: rows a second.
+        bar: rows a second; 0 for none.
         shape: further lines of the model's file.
     """
 
@@ -72,7 +72,8 @@ class Case:
         """The same in seconds on a CPU."""
         shape = "layers = 2\nwidth = 32\nheads = 2\nfeed_forward = 64\n"
         targets = 16 if self.targets else 0
-        return replace(self, vocabulary=700, length=64, targets=targets, rows=4, shape=shape)
+        small = {"vocabulary": 700, "length": 64, "targets": targets, "rows": 4}
+        return replace(self, **small, bar=0.0, shape=shape)
 
 
 CASES = (
@@ -125,7 +126,7 @@ def compare(cases: list[Case], arguments: argparse.Namespace) -> int:
     for case in cases:
         case = case.tiny() if arguments.tiny else case
         ours = ask(OURS, case)
-        theirs = {} if arguments.no_peer or not ours else ask(PEER, case)
+        theirs = None if arguments.no_peer or not ours else ask(PEER, case)
         reached.append(show(case, ours, theirs))
         peak = ours.get("peak", peak)
     print(f"utilisation is of: {peak}")
@@ -139,7 +140,9 @@ def compare(cases: list[Case], arguments: argparse.Namespace) -> int:
 def ask(side: str, case: Case) -> dict[str, Any]:
     """What a process of its own measures; nothing if it fails, and its last words on stderr."""
     command = [sys.executable, __file__, *sys.argv[1:], "--side", side, json.dumps(asdict(case))]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # The Trainer would take all GPUs that it sees.
+    environment = {"CUDA_VISIBLE_DEVICES": "0", **os.environ}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
         print(f"{case.name}: {side} failed:\n{done.stderr[-2000:]}", file=sys.stderr)
         return {}
@@ -147,19 +150,24 @@ def ask(side: str, case: Case) -> dict[str, Any]:
     return measured
 
 
-def show(case: Case, ours: dict[str, Any], theirs: dict[str, Any]) -> bool | None:
-    """Print a line; whether it is good enough, None if our side or theirs failed."""
+def show(case: Case, ours: dict[str, Any], theirs: dict[str, Any] | None) -> bool | None:
+    """Print a line; whether it is good enough, None if a side failed.
+
+    Args:
+        theirs: None if not asked for.
+    """
     if not ours:
         print(LINE.format(case.name, *10 * ["-"], "FAILED"), flush=True)
         return None
-    times = ours["rows"] / theirs["rows"] if theirs else 0.0
-    good = ours["rows"] >= case.bar and (times >= REQUIRED or not theirs)
     bar = f"{case.bar:.0f} ex/s" if case.targets else f"{case.bar * case.length / 1e3:.0f} k"
-    peer = (
-        (f"{theirs['rows'] * case.length / 1e3:.1f} k", f"{theirs['memory']:.1f}", f"{times:.2f}")
-        if theirs
-        else 3 * ("-",)
-    )
+    peer, good = ["-"] * 4, ours["rows"] >= case.bar
+    if theirs:
+        times = ours["rows"] / theirs["rows"]
+        good = good and times >= REQUIRED
+        speed = f"{theirs['rows'] * case.length / 1e3:.1f}"
+        peer = [speed, f"{theirs['memory']:.1f}", f"{times:.2f}", f"{REQUIRED}"]
+    failed = theirs is not None and not theirs
+    verdict = "enough" if good else "NOT ENOUGH"
     print(
         LINE.format(
             case.name,
@@ -168,14 +176,13 @@ def show(case: Case, ours: dict[str, Any], theirs: dict[str, Any]) -> bool | Non
             f"{100 * ours['utilisation']:.1f}%",
             f"{ours['memory']:.1f}",
             f"{ours['first']:.0f} s",
-            bar,
+            bar if case.bar else "-",
             *peer,
-            REQUIRED,
-            "good" if good else "NOT ENOUGH",
+            "Trainer FAILED" if failed else verdict if case.bar else "",
         ),
         flush=True,
     )
-    return good
+    return None if failed else good
 
 
 def run_ours(case: Case, arguments: argparse.Namespace) -> dict[str, Any]:

@@ -142,7 +142,7 @@ def their_model(family: str, vocabulary: Any) -> Any:
                 num_hidden_layers=4,
                 num_attention_heads=4,
                 intermediate_size=1024,
-            )  # fmt: skip
+            )
         )
     if family == "gpt":
         return t.GPT2LMHeadModel(t.GPT2Config(vocab_size=size, n_embd=256, n_layer=4, n_head=4))
@@ -157,7 +157,7 @@ def their_model(family: str, vocabulary: Any) -> Any:
             decoder_start_token_id=vocabulary.pad,
             pad_token_id=vocabulary.pad,
             eos_token_id=vocabulary.sep,
-        )  # fmt: skip
+        )
     )
 
 

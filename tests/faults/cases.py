@@ -21,19 +21,21 @@ class Case:
         objective: which dataset.
         flags: beside those of all.
         ranks: processes that train together.
+        model: the file in the dataset's folder that says its shape.
     """
 
     name: str
     objective: str
     flags: tuple[str, ...] = ()
     ranks: int = 1
+    model: str = "model.toml"
 
     def command(self, folder: Path, run: Path) -> list[str]:
         """What a user would type after `lmprep`."""
         here = folder / self.objective
         return [
             *("pretrain", str(here / "train"), "-o", str(run), "--eval", str(here / "valid")),
-            *("--model", str(here / "model.toml"), "--batch-tokens", str(8 * LENGTH)),
+            *("--model", str(here / self.model), "--batch-tokens", str(8 * LENGTH)),
             *("--steps", str(STEPS), "--checkpoint-every", str(CHECKPOINT_EVERY)),
             *("--log-every", "2", "--lr", "1e-3", "--dropout", "0.1", "--device", "cpu"),
             *("--precision", "fp32", "--resume", *self.flags),
@@ -59,6 +61,9 @@ ALONE = tuple(case for case in CASES if case.ranks == 1)
 
 
 def make_datasets(folder: Path, objective: str) -> Path:
-    """The datasets of an objective and a model file that fits them."""
+    """The datasets of an objective, a model file that fits them, and one of a single layer."""
     folder.mkdir(parents=True)
-    return make_folders(folder, objective)
+    make_folders(folder, objective)
+    shape = (folder / "model.toml").read_text()
+    (folder / "shallow.toml").write_text(shape.replace("layers = 2", "layers = 1"))
+    return folder

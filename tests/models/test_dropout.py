@@ -3,15 +3,21 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
-from lmprep.keyed_random import draw
-from lmprep.models.dropout import DropoutKey, dropout, keyed_mask
+from lmprep.keyed_random import draw, key_for, sub_keys
+from lmprep.models.dropout import Dropout, DropoutKey, dropout, keyed_mask
 
 KEY = DropoutKey(seed=11, step=3)
 
 
-def slow_value(place: int, probability: float, key: np.uint64) -> float:
-    """What the docstring says, for one place of a mask."""
+def mask_of(key: DropoutKey, shape: tuple[int, ...], probability: float, site: int = 0) -> Tensor:
+    return keyed_mask(key.numbers, site, probability, shape, torch.float32)
+
+
+def slow_value(place: int, probability: float, site: int, seed: int, step: int) -> float:
+    """What the docstring says, for one place of the mask of a step."""
+    key = sub_keys(key_for(seed, "dropout", copy=step), np.array([site]))[0]
     threshold = round(probability * 65536)
     with np.errstate(over="ignore"):
         bits = int(draw(key, place // 4)) >> (16 * (place % 4)) & 0xFFFF
@@ -19,23 +25,59 @@ def slow_value(place: int, probability: float, key: np.uint64) -> float:
 
 
 @given(
-    count=st.integers(1, 9000),
+    shape=st.tuples(st.integers(1, 4), st.integers(1, 3000)),
     probability=st.floats(0, 0.99),
-    key=st.integers(0, 2**64 - 1).map(np.uint64),
+    site=st.integers(0, 200),
+    row=st.integers(0, 100),
     data=st.data(),
 )
 def test_the_kernel_equals_its_slow_twin(
-    count: int, probability: float, key: np.uint64, data: st.DataObject
+    shape: tuple[int, int], probability: float, site: int, row: int, data: st.DataObject
 ) -> None:
-    places = data.draw(st.lists(st.integers(0, count - 1), min_size=1, max_size=20))
-    mask = keyed_mask(torch.Size([count]), probability, key)
+    count = shape[0] * shape[1]
+    places = [*data.draw(st.lists(st.integers(0, count - 1), min_size=1, max_size=20)), count - 1]
+    mask = mask_of(DropoutKey(seed=2, step=5, row=row), shape, probability, site).flatten()
 
-    expected = [slow_value(place, probability, key) for place in [*places, count - 1]]
-    np.testing.assert_allclose(mask.numpy()[[*places, count - 1]], np.array(expected, np.float32))
+    first = row * shape[1]
+    expected = [slow_value(first + place, probability, site, 2, 5) for place in places]
+    np.testing.assert_allclose(mask.numpy()[places], np.array(expected, np.float32))
+
+
+@given(
+    rows=st.integers(1, 9),
+    rest=st.lists(st.integers(1, 7), min_size=1, max_size=3),
+    data=st.data(),
+)
+def test_a_part_of_a_step_has_its_rows_of_the_whole_mask(
+    rows: int, rest: list[int], data: st.DataObject
+) -> None:
+    first = data.draw(st.integers(0, rows - 1))
+    last = data.draw(st.integers(first, rows))
+    whole = mask_of(KEY, (rows, *rest), 0.4)
+    part = mask_of(DropoutKey(seed=11, step=3, row=first), (last - first, *rest), 0.4)
+
+    assert torch.equal(part, whole[first:last])
+
+
+def test_lines_begin_at_the_values_they_are_given() -> None:
+    whole = mask_of(KEY, (1000,), 0.4)
+    starts = torch.tensor([[7, 900], [0, 7]])
+    lines = keyed_mask(KEY.numbers, 0, 0.4, (2, 2, 60), torch.float32, starts)
+
+    for place, start in zip(lines.flatten(0, 1), starts.flatten().tolist(), strict=True):
+        assert torch.equal(place, whole[start : start + 60])
+
+
+def test_a_block_that_is_used_again_drops_at_other_places() -> None:
+    x, place = torch.ones(200), Dropout(0.5, iter([3]))
+
+    assert not torch.equal(place(x, KEY), place(x, KEY.shifted(4)))
+    assert torch.equal(place(x, KEY.shifted(4)), dropout(x, 0.5, KEY, 7))
+    assert torch.equal(place(x, KEY.shifted(1).shifted(3)), dropout(x, 0.5, KEY, 7))
 
 
 def test_the_share_of_dropped_values_and_the_mean_are_right() -> None:
-    mask = keyed_mask(torch.Size([1000, 1000]), 0.1, KEY.at(0))
+    mask = mask_of(KEY, (1000, 1000), 0.1)
 
     dropped = (mask == 0).double().mean().item()
     assert abs(dropped - 0.1) < 5 * (0.1 * 0.9 / 1e6) ** 0.5  # five standard errors
@@ -43,22 +85,21 @@ def test_the_share_of_dropped_values_and_the_mean_are_right() -> None:
 
 
 def test_sites_steps_and_seeds_draw_different_masks_and_the_same_ones_again() -> None:
-    shape = torch.Size([200])
-    keys = [
-        DropoutKey(seed=seed, step=step).at(site)
+    masks = [
+        tuple(mask_of(DropoutKey(seed=seed, step=step, row=row), (1, 200), 0.5, site)[0].tolist())
         for seed in range(3)
         for step in range(3)
         for site in range(3)
+        for row in range(3)
     ]
-    masks = [tuple(keyed_mask(shape, 0.5, key).tolist()) for key in keys]
 
     assert len(set(masks)) == len(masks)
-    assert masks[0] == tuple(keyed_mask(shape, 0.5, DropoutKey(seed=0, step=0).at(0)).tolist())
+    assert masks[0] == tuple(mask_of(DropoutKey(seed=0, step=0), (1, 200), 0.5)[0].tolist())
 
 
 def test_neighbouring_values_and_sites_are_not_correlated() -> None:
-    values = keyed_mask(torch.Size([400_000]), 0.5, KEY.at(0)).numpy()
-    other = keyed_mask(torch.Size([400_000]), 0.5, KEY.at(1)).numpy()
+    values = mask_of(KEY, (400_000,), 0.5).numpy()
+    other = mask_of(KEY, (400_000,), 0.5, site=1).numpy()
 
     for left, right in [(values[:-1], values[1:]), (values[:-4], values[4:]), (values, other)]:
         assert abs(np.corrcoef(left, right)[0, 1]) < 5 / 400_000**0.5  # five standard errors
@@ -80,14 +121,18 @@ def test_without_a_key_or_a_probability_nothing_is_dropped() -> None:
     assert dropout(x, 0.0, KEY, 0) is x
 
 
-def test_the_type_is_kept() -> None:
-    assert dropout(torch.ones(64, dtype=torch.bfloat16), 0.1, KEY, 0).dtype == torch.bfloat16
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_every_type_has_the_same_mask(dtype: torch.dtype) -> None:
+    dropped = dropout(torch.ones(64, dtype=dtype), 0.1, KEY, 0)
+
+    assert dropped.dtype == dtype
+    torch.testing.assert_close(dropped, mask_of(KEY, (64,), 0.1).to(dtype))
 
 
 @pytest.mark.parametrize("probability", [1.0, 1.5, -0.1])
 def test_an_impossible_probability_is_refused(probability: float) -> None:
     with pytest.raises(ValueError, match="must be from 0 to below 1"):
-        keyed_mask(torch.Size([3]), probability, KEY.at(0))
+        mask_of(KEY, (3,), probability)
 
 
 @pytest.mark.cuda
@@ -95,8 +140,9 @@ def test_an_impossible_probability_is_refused(probability: float) -> None:
 def test_on_cuda_the_key_of_the_step_fixes_the_masks() -> None:
     x = torch.ones(1000, device="cuda")
     masks = []
-    for _ in range(2):
-        KEY.seed_device(x.device)
-        masks.append(dropout(x, 0.5, KEY, 0))
+    for key in (KEY, KEY, DropoutKey(seed=11, step=3, row=1)):
+        key.seed_device(x.device)
+        masks.append(dropout(x, 0.5, key, 0))
 
-    assert torch.equal(*masks)
+    assert torch.equal(masks[0], masks[1])
+    assert not torch.equal(masks[0], masks[2])

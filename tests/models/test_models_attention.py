@@ -9,10 +9,17 @@ import torch
 from torch import Tensor
 
 from lmprep.models.dropout import DropoutKey
+from lmprep.models.inputs import Documents
 from lmprep.models.masks import Mask
+from lmprep.models.scopes import Square
 from tests.models.tiny_models import FAMILIES, LENGTH, ROWS, inputs_for, lively, tiny
 
-DOCUMENTS = (torch.arange(LENGTH) >= 3).int().expand(ROWS, LENGTH)
+# Each row: three tokens, then the rest of it.
+STARTS = torch.arange(0, ROWS * LENGTH, LENGTH, dtype=torch.int32)[:, None]
+OFFSETS = (STARTS + torch.tensor([0, 3], dtype=torch.int32)).flatten().tolist()
+DOCUMENTS = Documents(
+    offsets_S=torch.tensor([*OFFSETS, ROWS * LENGTH], dtype=torch.int32), longest=LENGTH - 3
+)
 
 
 @pytest.mark.parametrize(
@@ -20,8 +27,8 @@ DOCUMENTS = (torch.arange(LENGTH) >= 3).int().expand(ROWS, LENGTH)
     [
         *[(family, {}) for family in FAMILIES],
         *[(family, {"lengths_B": None}) for family in FAMILIES],
-        ("bert", {"documents_BL": DOCUMENTS}),
-        ("gpt2", {"documents_BL": DOCUMENTS}),
+        ("bert", {"documents": DOCUMENTS, "lengths_B": None}),
+        ("gpt2", {"documents": DOCUMENTS, "lengths_B": None}),
         ("gpt2", {"prefixes_B": torch.tensor([5, 2, 1])}),
     ],
     ids=str,
@@ -51,6 +58,6 @@ def test_attention_is_the_papers_formula(scaled: bool, root: float):
             scores_QK = q_LI[:, columns] @ k_LI[:, columns].T / root
             mixed.append(scores_QK.softmax(-1) @ v_LI[:, columns])
         expected = attention.output(torch.cat(mixed, dim=-1))
-        found = attention(x_LD[None], Mask(), None)[0]
+        found = attention(x_LD[None], Square(mask=Mask(), length=5), None)[0]
 
     torch.testing.assert_close(found, expected)

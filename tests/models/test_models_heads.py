@@ -36,7 +36,9 @@ def football(hidden_BLD: torch.Tensor, moved_place: int | None = None) -> torch.
     with torch.no_grad():
         if moved_place is not None:
             head.places.weight[moved_place - 1] += 1 + torch.arange(200)
-        return head(hidden_BLD, boundaries, torch.eye(len(head.bias), 32, dtype=torch.float64))
+        return head(
+            hidden_BLD, boundaries, torch.eye(len(head.bias), 32, dtype=torch.float64)
+        ).logits()
 
 
 def test_a_token_in_a_span_is_predicted_from_its_boundaries_and_its_place_alone():
@@ -63,7 +65,7 @@ def test_the_span_boundary_head_is_the_papers():
         boundaries = Boundaries(
             left_S=torch.tensor([0, 6]), right_S=torch.tensor([3, 9]), offset_S=torch.tensor([1, 0])
         )
-        logits = head(hidden, boundaries, embeddings)
+        logits = head(hidden, boundaries, embeddings).logits()
         for row, offset in ((0, 1), (1, 0)):
             # h = norm(gelu(W1 [x_left; x_right; p])), y = norm(gelu(W2 h)): section 3.2.
             x = torch.cat((hidden[row, 0], hidden[row, 3], head.places.weight[offset]))
@@ -117,8 +119,8 @@ def test_pair_logits_come_when_asked_for():
     inputs = inputs_for(settings)
     model = lively(settings)
 
-    assert model(inputs).pair_logits_B2.shape == (3, 2)
-    assert model(replace(inputs, pairs=False)).pair_logits_B2 is None
+    assert model(inputs).pair_logits_P2.shape == (3, 2)
+    assert model(replace(inputs, firsts_P=None)).pair_logits_P2 is None
 
 
 def test_a_model_without_a_pooler_has_no_head_for_pairs():
@@ -137,21 +139,19 @@ def with_extra(family: str, **extra: object) -> Inputs:
     ("family", "extra"),
     [
         *[("bert", name) for name in ("decoder_ids_BK", "prefixes_B")],
-        *[(family, name) for family in DECODERS for name in ("decoder_ids_BK", "pairs")],
+        *[(family, name) for family in DECODERS for name in ("decoder_ids_BK", "firsts_P")],
         *[
             (family, name)
             for family in ENCODER_DECODERS
-            for name in ("documents_BL", "prefixes_B", "pairs")
+            for name in ("documents", "prefixes_B", "firsts_P")
         ],
     ],
 )
 def test_inputs_that_a_model_has_no_use_for_are_refused(family: str, extra: str):
-    value = True if extra == "pairs" else random_ids()
-
     with pytest.raises(
         ValueError, match=f"{extra} is given, for which a model of kind .* has no use: leave it out"
     ):
-        lively(tiny(family))(with_extra(family, **{extra: value}))
+        lively(tiny(family))(with_extra(family, **{extra: random_ids()}))
 
 
 @pytest.mark.parametrize("family", ENCODER_DECODERS)

@@ -27,7 +27,7 @@ def loss_of(outputs: Outputs) -> Tensor:
     """The sum of all the losses, with some labels or other."""
     generator = torch.Generator().manual_seed(2)
     loss = torch.zeros(())
-    for logits in (outputs.logits_MV, outputs.pair_logits_B2, outputs.boundary_logits_SV):
+    for logits in (outputs.logits_MV, outputs.pair_logits_P2, outputs.boundary_logits_SV):
         if logits is not None:
             labels = torch.randint(
                 min(VOCABULARY, logits.shape[1]), (len(logits),), generator=generator

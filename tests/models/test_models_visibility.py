@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lmprep.models.inputs import Inputs
+from lmprep.models.inputs import Documents, Inputs
 from lmprep.models.language_model import LanguageModel
 from tests.models.tiny_models import (
     DECODER_LENGTH,
@@ -26,7 +26,9 @@ from tests.models.tiny_models import (
 
 ENCODERS = ("bert", "roberta")
 NOTHING = torch.tensor([], dtype=torch.int64)
-DOCUMENTS = torch.tensor([[0] * 5 + [1] * 4 + [2] * (LENGTH - 9)], dtype=torch.int32)
+DOCUMENTS = Documents(
+    offsets_S=torch.tensor([0, 5, 9, LENGTH], dtype=torch.int32), longest=LENGTH - 9
+)
 
 
 def other(ids: Tensor, place: int) -> Tensor:
@@ -97,24 +99,23 @@ def test_states_of_a_prefix_know_all_of_the_prefix(family: str):
 def test_tokens_of_another_document_do_not_matter_to_an_encoder(family: str):
     model = lively(tiny(family))
 
-    assert touched_by_input(model, 1, documents_BL=DOCUMENTS) == [0, 1, 2, 3, 4]
-    assert touched_by_input(model, 7, documents_BL=DOCUMENTS) == [5, 6, 7, 8]
-    assert touched_by_input(model, 9, documents_BL=DOCUMENTS) == list(range(9, LENGTH))
+    assert touched_by_input(model, 1, documents=DOCUMENTS) == [0, 1, 2, 3, 4]
+    assert touched_by_input(model, 7, documents=DOCUMENTS) == [5, 6, 7, 8]
+    assert touched_by_input(model, 9, documents=DOCUMENTS) == list(range(9, LENGTH))
 
 
 @pytest.mark.parametrize("family", DECODERS)
 def test_tokens_of_another_document_do_not_matter_to_a_decoder(family: str):
     model = lively(tiny(family))
 
-    assert touched_by_input(model, 1, documents_BL=DOCUMENTS) == [1, 2, 3, 4]
-    assert touched_by_input(model, 7, documents_BL=DOCUMENTS) == [7, 8]
+    assert touched_by_input(model, 1, documents=DOCUMENTS) == [1, 2, 3, 4]
+    assert touched_by_input(model, 7, documents=DOCUMENTS) == [7, 8]
 
 
-@pytest.mark.parametrize("documents", [None, DOCUMENTS], ids=["one document", "packed"])
 @pytest.mark.parametrize("family", ENCODERS)
-def test_padding_does_not_matter_to_an_encoder(family: str, documents: Tensor | None):
+def test_padding_does_not_matter_to_an_encoder(family: str):
     model = lively(tiny(family))
-    more = {"lengths_B": torch.tensor([LENGTH - 2]), "documents_BL": documents}
+    more = {"lengths_B": torch.tensor([LENGTH - 2])}
 
     for place in (LENGTH - 2, LENGTH - 1):
         assert set(touched_by_input(model, place, **more)) <= {LENGTH - 2, LENGTH - 1}
@@ -155,10 +156,19 @@ def swapped(ids: Tensor) -> Tensor:
     return ids[:, order]
 
 
-@pytest.mark.parametrize("family", [*ENCODERS, *DECODERS, *ENCODER_DECODERS])
-def test_the_order_of_the_tokens_matters(family: str):
+@pytest.mark.parametrize(
+    ("family", "changes"),
+    [
+        *[(family, {}) for family in [*ENCODERS, *DECODERS, *ENCODER_DECODERS]],
+        *[("bert", {"positions": kind}) for kind in ("sinusoidal", "rotary")],
+        *[("gpt2", {"positions": kind}) for kind in ("sinusoidal", "rotary", "relative")],
+        *[("bart", {"positions": kind}) for kind in ("sinusoidal", "rotary", "relative")],
+    ],
+    ids=str,
+)
+def test_the_order_of_the_tokens_matters(family: str, changes: dict[str, str]):
     # Without positions a layer of attention sees a bag of tokens.
-    settings = tiny(family, layers=1)
+    settings = tiny(family, layers=1, **changes)
     model, ids = lively(settings), random_ids(rows=1)
     if settings.kind != "encoder-decoder":
         assert LENGTH - 1 in touched(model, reading(ids), reading(swapped(ids)))

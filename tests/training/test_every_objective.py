@@ -17,9 +17,11 @@ from lmprep.evaluation import evaluate
 from lmprep.evaluation.held_out import load_model
 from lmprep.shards.reader import Dataset
 from lmprep.training.batch import make_batch
+from lmprep.training.bins import one_row_each
 from lmprep.training.data import TrainingData
 from lmprep.training.metrics import read_metrics
-from lmprep.training.pretraining import Result, prepare
+from lmprep.training.preparation import prepare
+from lmprep.training.pretraining import Result
 from lmprep.training.steps import forward
 from lmprep.training.tasks import task_of
 from lmprep.training.unigram import load_unigrams
@@ -128,10 +130,11 @@ def test_figures_are_the_means_over_each_sort(trained):
     task = replace(
         task_of(dataset.manifest, dataset.folder), longest_span=model.settings.span_boundary
     )
-    batch = make_batch(dataset.rows(np.arange(len(dataset))), task)
+    rows = np.arange(len(dataset))
+    batch = make_batch(dataset.rows(rows), task, one_row_each(len(rows), task.length))
     with torch.no_grad():
         outputs = forward(model, batch, torch.float32)
-    judged = {"boundary": (outputs.boundary_logits_SV, batch.boundary_labels_S)}
+    judged = {"boundary": (outputs.boundary_logits_SV, batch.labels.boundary_S)}
     for sort in ("corrupted", "copied", "marks"):
         places = [place for place, (found, _) in enumerate(sorts) if found == sort]
         labels = torch.tensor([sorts[place][1] for place in places], dtype=torch.int64)
@@ -185,7 +188,7 @@ def test_an_epoch_has_the_tokens_that_the_dataset_says(trained):
 def test_only_what_is_drawn_changes_from_epoch_to_epoch(trained):
     everything = LENGTH * len(Dataset(trained.folder / "train"))
     settings = settings_of(trained.folder, batch_tokens=everything, packed=False)
-    data = prepare([trained.folder / "train"], settings).data
+    data = prepare([trained.folder / "train"], settings).stages.all[0].data
     epochs = [data.step(epoch * data.rows).batches[0].inputs.ids_BL for epoch in range(2)]
     first, second = (sorted(ids_BL.tolist()) for ids_BL in epochs)
 

@@ -10,7 +10,7 @@ from tiny_runs import make_folders, settings_of, train
 
 from lmprep.errors import UsageError
 from lmprep.evaluation import evaluate
-from lmprep.training.pretraining import prepare
+from lmprep.training.preparation import prepare
 from tests.corpora import build_dataset, make_tokenizer
 
 ENCODERS = "bert-tiny, bert-mini, bert-base, roberta-tiny"
@@ -143,6 +143,7 @@ def test_a_vocabulary_without_padding_can_be_padded(corpora):
         corpora / "clm" / "corpus.txt", tokenizer, corpora / "documents", objective="clm",
         sequences="document",
     )  # fmt: skip
-    batch = prepare([out], settings_of(corpora / "clm", packed=False)).stages.all[0].data.step(0).batches[0]
+    setup = prepare([out], settings_of(corpora / "clm", packed=False))
+    batch = setup.stages.all[0].data.step(0).batches[0]
 
     assert batch.inputs.lengths_B.min() < 48

@@ -212,6 +212,17 @@ def test_tokenizers_are_compared_by_what_tells_their_ids(bert: Path, tmp_path, c
     assert "is not that of" not in caplog.text
 
 
+def test_tokens_that_have_changed_places_are_counted(bert: Path, tmp_path, caplog):
+    out = shutil.copytree(bert / "out", tmp_path / "out")
+    (out / "tokenizer.json").unlink()
+    tokens = (out / "vocab.txt").read_text().split("\n")
+    tokens[50], tokens[60] = tokens[60], tokens[50]
+    (out / "vocab.txt").write_text("\n".join(tokens))
+    begun(bert, out)
+
+    assert "2 of 120 tokens have other ids there" in caplog.text
+
+
 def test_a_model_beside_it_must_have_its_shape_and_gives_its_dropout(bert: Path, tmp_path: Path):
     shape = 'base = "bert-tiny"\nlayers = 2\nwidth = 32\nheads = 4\nmax_length = 60\n'
     (tmp_path / "same.toml").write_text(shape + "dropout = 0.3\nspan_boundary = 9\n")

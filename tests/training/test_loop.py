@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 from pathlib import Path
@@ -13,13 +14,12 @@ from tiny_runs import make_folders, settings_of, train
 from lmprep.errors import Interrupted, TrainingError
 from lmprep.keyed_random import key_for
 from lmprep.models.construction import new_model
-from lmprep.models.dropout import DropoutKey
 from lmprep.settings import PretrainSettings
 from lmprep.training import checkpoints
+from lmprep.training.guard import Guard
 from lmprep.training.metrics import read_metrics
-from lmprep.training.optimizers import new_optimizer, set_learning_rate
-from lmprep.training.pretraining import prepare
-from lmprep.training.steps import LOSSES, train_step
+from lmprep.training.preparation import prepare
+from lmprep.training.steps import LOSSES, Updater, targets
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +31,15 @@ def slow_run(folder: Path, settings: PretrainSettings, dtype: torch.dtype) -> li
     """The twin of a run of `settings.steps` steps with a linear schedule: the losses of each."""
     setup = prepare([folder / "train"], settings)
     model = new_model(setup.model, int(key_for(settings.seed, "weights")))
-    optimizer = new_optimizer(model, settings)
-    losses = []
+    updater, data = Updater(model, settings, dtype), setup.stages.all[0].data
+    losses, position = [], 0
     for step in range(settings.steps):
         done = (step + 0.5) / settings.steps
-        set_learning_rate(optimizer, settings.lr * min(done / 0.1, (1 - done) / 0.9))
-        key = DropoutKey(seed=settings.seed, step=step)
-        batch = setup.data.batch(step)
-        losses.append(train_step(model, optimizer, batch, settings, dtype, key).tolist())
+        rate = settings.lr * min(done / 0.1, (1 - done) / 0.9)
+        found = data.step(position)
+        values, _ = updater.update(found.batches, targets(found.batches), step, rate)
+        losses.append([values[name] for name in LOSSES])
+        position = found.next
     return losses
 
 
@@ -80,12 +81,36 @@ def test_a_rate_belongs_to_the_middle_of_its_step(folder, tmp_path):
     assert second["lr"] == pytest.approx(1e-3 * (first["tokens"] + second["tokens"]) / 2 / 1500)
 
 
-def test_an_infinite_gradient_stops_the_training_though_the_loss_is_finite(folder, tmp_path):
+def test_steps_with_an_infinite_gradient_are_skipped_though_their_loss_is_finite(folder, tmp_path):
     # Squares of gradients of 1e37 are beyond float32; the loss, about 5e37, is not.
-    with pytest.raises(TrainingError, match="grad_norm is inf"):
-        train(folder, tmp_path / "run", token_weight=1e37, log_every=1)
+    with pytest.raises(TrainingError, match=r"3 steps in a row, up to step 3, were skipped.*inf"):
+        train(folder, tmp_path / "run", token_weight=1e37, log_every=1, skips=3)
 
     assert checkpoints.steps(tmp_path / "run") == []
+    lines = read_metrics(tmp_path / "run")
+    assert [line["skipped"] for line in lines] == [1, 2]
+    assert not any("loss" in line for line in lines)
+
+
+def test_a_skipped_step_leaves_the_weights_and_the_next_one_goes_on(folder, tmp_path, monkeypatch):
+    run, admits = tmp_path / "run", Guard.admits
+    calls = []
+
+    def spoilt(guard, loss, norm):
+        calls.append(loss)
+        return admits(guard, math.nan if len(calls) == 3 else loss, norm)
+
+    monkeypatch.setattr(Guard, "admits", spoilt)
+    train(folder, run, steps=4, log_every=1, checkpoint_every=1, keep_last=9)
+    before, after, end = (checkpoints.load(run, step) for step in (2, 3, 4))
+
+    assert all(torch.equal(t, after.model[name]) for name, t in before.model.items())
+    assert all(torch.equal(t, after.optimizer[name]) for name, t in before.optimizer.items())
+    assert not all(torch.equal(t, end.model[name]) for name, t in after.model.items())
+    assert after.state["position"] > before.state["position"]  # its rows are passed over
+    lines = read_metrics(run)
+    assert [line["skipped"] for line in lines] == [0, 0, 1, 1]
+    assert ["loss" in line for line in lines] == [True, True, False, True]
 
 
 def stop_at(step: int):

@@ -205,7 +205,7 @@ def last_loss(optimizer_name: str, lr: float) -> float:
 
 
 def test_a_small_model_learns_more_than_with_adamw_in_as_many_steps():
-    # The best of 0.001, 0.003, 0.01 and 0.03 for AdamW; Muon does better still with 0.03.
-    adamw, ours = last_loss("adamw", 0.01), last_loss("muon", 0.01)
+    # The best of 0.001, 0.003, 0.01 and 0.03 for AdamW; 0.01 and 0.03 do for Muon.
+    adamw, ours = last_loss("adamw", 0.003), last_loss("muon", 0.01)
 
-    assert ours < 0.8 * adamw
+    assert ours < 0.6 * adamw

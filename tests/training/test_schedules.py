@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -84,7 +85,7 @@ def test_a_rate_rises_to_the_peak_then_never_rises_and_never_jumps(schedule, war
     assert found[top:] == sorted(found[top:], reverse=True)
     assert found[top] == pytest.approx(1.0, abs=1e-12)
     # The steepest possible: a cosine that falls all the way in a hundredth of the training.
-    assert max(abs(a - b) for a, b in zip(found, found[1:], strict=False)) <= 0.4
+    assert max(abs(a - b) for a, b in pairwise(found)) <= 0.4
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)

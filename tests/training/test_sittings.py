@@ -16,9 +16,11 @@ from tiny_runs import make_folders, settings_of, train
 
 from lmprep.errors import CheckpointError, Terminated, TrainingError, UsageError
 from lmprep.evaluation import evaluate
-from lmprep.training import checkpoints, loop, pretraining, run_folder, validation
+from lmprep.training import checkpoints, pretraining, run_folder, validation
 from lmprep.training.metrics import read_metrics
-from lmprep.training.pretraining import prepare, pretrain
+from lmprep.training.preparation import prepare
+from lmprep.training.pretraining import pretrain
+from lmprep.training.steps import Updater
 from lmprep.training.unigram import load_unigrams
 from tests.corpora import build_dataset
 
@@ -191,7 +193,7 @@ def test_too_little_memory_is_a_line_with_a_way_out(folder, tmp_path, monkeypatc
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(loop, "train_step", full)
+    monkeypatch.setattr(Updater, "update", full)
     with pytest.raises(TrainingError, match=r"for updates of 384 tokens.*lower --batch-tokens"):
         train(folder, tmp_path / "run")
 

@@ -14,18 +14,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lmprep.models.construction import new_model as fresh_model
-from lmprep.models.dropout import DropoutKey
-from lmprep.models.inputs import Boundaries, Inputs
+from lmprep.models.inputs import IGNORED, Boundaries, Inputs, Labels
 from lmprep.models.language_model import LanguageModel
 from lmprep.models.settings import ModelSettings
 from lmprep.settings import PretrainSettings
 from lmprep.training.batch import Batch
-from lmprep.training.optimizers import new_optimizer, optimizer_tensors, set_learning_rate
-from lmprep.training.steps import LOSSES, forward, train_step
+from lmprep.training.steps import LOSSES, Updater, forward, targets
 
 LR = 0.01
 EPSILON = 1e-8  # torch's default
-KEY = DropoutKey(seed=0, step=0)
 SHAPE = ModelSettings(
     layers=1,
     width=16,
@@ -65,12 +62,10 @@ def batches(count: int) -> list[Batch]:
                     right_S=torch.tensor([2, 12, 12]),
                     offset_S=torch.tensor([0, 0, 1]),
                 ),
-                pairs=True,
+                firsts_P=torch.tensor([0, 8, 16]),
             ),
-            labels_M=ids(5),
+            labels=Labels(tokens_M=ids(5), pairs_P=torch.tensor([0, 1, 1]), boundary_S=ids(3)),
             kinds_M=torch.zeros(5, dtype=torch.int8),
-            pairs_B=torch.tensor([0, 1, 1]),
-            boundary_labels_S=ids(3),
             tokens=20,
         )
         for _ in range(count)
@@ -78,16 +73,17 @@ def batches(count: int) -> list[Batch]:
 
 
 def take_steps(
-    model: LanguageModel, settings: PretrainSettings, keys: list[DropoutKey], dtype: torch.dtype
+    model: LanguageModel, settings: PretrainSettings, steps: list[int], dtype: torch.dtype
 ) -> tuple[list[list[float]], dict[str, Tensor]]:
-    """Steps at the rate `LR`: the losses of each, and the optimizer's tensors after the last."""
-    optimizer = new_optimizer(model, settings)
-    set_learning_rate(optimizer, LR)
-    losses = [
-        train_step(model, optimizer, batch, settings, dtype, key).tolist()
-        for batch, key in zip(batches(len(keys)), keys, strict=True)
-    ]
-    return losses, optimizer_tensors(model, optimizer)
+    """Steps of these numbers at the rate `LR`: the losses of each, and the optimizer's tensors
+    after the last."""
+    updater = Updater(model, settings, dtype)
+    losses = []
+    for batch, step in zip(batches(len(steps)), steps, strict=True):
+        found, admitted = updater.update([batch], targets([batch]), step, LR)
+        assert admitted
+        losses.append([found[name] for name in LOSSES])
+    return losses, updater.optimizer.tensors()
 
 
 def slow_steps(
@@ -103,9 +99,9 @@ def slow_steps(
     for done, batch in enumerate(batches(count), 1):
         outputs = forward(model, batch, torch.float32)
         parts = [
-            F.cross_entropy(outputs.logits_MV, batch.labels_M),
-            F.cross_entropy(outputs.pair_logits_B2, batch.pairs_B),
-            F.cross_entropy(outputs.boundary_logits_SV, batch.boundary_labels_S),
+            F.cross_entropy(outputs.logits_MV, batch.labels.tokens_M),
+            F.cross_entropy(outputs.pair_logits_P2, batch.labels.pairs_P),
+            F.cross_entropy(outputs.boundary_logits_SV, batch.labels.boundary_S),
         ]
         weights = settings.token_weight, settings.pair_weight, settings.boundary_weight
         loss = sum(weight * part for weight, part in zip(weights, parts, strict=True))
@@ -139,7 +135,7 @@ def slow_steps(
 def test_steps_equal_those_of_the_slow_twin(change):
     settings = PretrainSettings(model="bert-tiny", steps=1, **change)
     model, twin = new_model(), new_model()
-    losses, state = take_steps(model, settings, [KEY] * 3, torch.float32)
+    losses, state = take_steps(model, settings, [0, 1, 2], torch.float32)
     expected_losses, expected_state = slow_steps(twin, settings, 3)
 
     torch.testing.assert_close(losses, expected_losses, rtol=1e-5, atol=0)
@@ -154,7 +150,7 @@ def test_steps_equal_those_of_the_slow_twin(change):
 
 def test_a_long_gradient_is_shortened_to_the_clip_and_reported_as_it_was():
     settings = PretrainSettings(model="bert-tiny", steps=1, clip=0.05)
-    [losses], state = take_steps(new_model(), settings, [KEY], torch.float32)
+    [losses], state = take_steps(new_model(), settings, [0], torch.float32)
     means = [t for name, t in state.items() if name.endswith("exp_avg")]
 
     assert losses[LOSSES.index("grad_norm")] > 1
@@ -162,12 +158,13 @@ def test_a_long_gradient_is_shortened_to_the_clip_and_reported_as_it_was():
     assert taken == pytest.approx(0.05, rel=1e-4)
 
 
-def test_the_key_of_a_step_decides_its_dropout():
+def test_seed_and_step_decide_the_dropout():
     settings = PretrainSettings(model="bert-tiny", steps=1)
     model = new_model(dropout=0.3)
-    keys = [KEY, KEY, DropoutKey(seed=0, step=1), DropoutKey(seed=1, step=0)]
+    other = replace(settings, seed=1)
     first, again, later, seeded = (
-        take_steps(copy.deepcopy(model), settings, [key], torch.float32)[0] for key in keys
+        take_steps(copy.deepcopy(model), chosen, [step], torch.float32)[0]
+        for chosen, step in ((settings, 0), (settings, 0), (settings, 1), (other, 0))
     )
 
     assert first == again
@@ -180,7 +177,7 @@ def test_bf16_rounds_the_logits_and_keeps_weights_and_losses_in_float32():
     rough, exact = (
         forward(model, batches(1)[0], d).logits_MV for d in (torch.bfloat16, torch.float32)
     )
-    [losses], state = take_steps(model, settings, [KEY], torch.bfloat16)
+    [losses], state = take_steps(model, settings, [0], torch.bfloat16)
 
     assert rough.dtype == torch.float32
     assert torch.equal(rough, rough.bfloat16().float())
@@ -188,3 +185,37 @@ def test_bf16_rounds_the_logits_and_keeps_weights_and_losses_in_float32():
     torch.testing.assert_close(rough, exact, rtol=0.05, atol=0.05)
     assert {tensor.dtype for tensor in [*model.parameters(), *state.values()]} == {torch.float32}
     assert losses[0] != torch.tensor(losses[0]).bfloat16().item()
+
+
+def test_a_loss_is_a_mean_over_all_batches_of_a_step():
+    settings = PretrainSettings(model="bert-tiny", steps=1)
+    one, two = batches(2)
+    short = replace(two, labels=replace(two.labels, tokens_M=two.labels.tokens_M.clone()))
+    short.labels.tokens_M[1:] = IGNORED
+    counts = targets([one, short])
+    model = new_model()
+    expected = [
+        F.cross_entropy(forward(model, batch, torch.float32).logits_MV, batch.labels.tokens_M,
+                        reduction="sum", ignore_index=IGNORED).item()
+        for batch in (one, short)
+    ]  # fmt: skip
+    found, _ = Updater(model, settings, torch.float32).update([one, short], counts, 0, LR)
+
+    assert counts == [6, 6, 6]
+    assert found["token_loss"] == pytest.approx(sum(expected) / 6, rel=1e-5)
+
+
+def test_a_step_without_targets_of_a_kind_has_a_loss_of_zero_there():
+    [batch] = batches(1)
+    labels = replace(batch.labels, pairs_P=None, boundary_S=None)
+    inputs = replace(batch.inputs, firsts_P=None, boundaries=None)
+    bare = replace(batch, inputs=inputs, labels=labels)
+    settings = PretrainSettings(model="bert-tiny", steps=1)
+    found, admitted = Updater(new_model(), settings, torch.float32).update(
+        [bare], targets([bare]), 0, LR
+    )
+
+    assert admitted
+    assert targets([bare]) == [5, 0, 0]
+    assert (found["pair_loss"], found["boundary_loss"]) == (0, 0)
+    assert found["loss"] == found["token_loss"] > 0

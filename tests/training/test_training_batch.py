@@ -105,8 +105,10 @@ def test_packed_rows_keep_their_documents_apart():
     assert batch.inputs.documents.longest == 4
     assert batch.inputs.lengths_B is batch.inputs.positions_BL is None
     whole = padded({**columns, "document_starts": rows([], [], [])}, task)
-    assert whole.inputs.documents is None
-    assert whole.inputs.lengths_B.tolist() == [6, 4, 7]
+    # Spelled out all the same, as in other batches of the step.
+    assert whole.inputs.documents.offsets_S.tolist() == [0, 6, 8, 12, 16, 23, 24]
+    alone = {name: column for name, column in columns.items() if name != "document_starts"}
+    assert padded(alone, task).inputs.lengths_B.tolist() == [6, 4, 7]
 
 
 def test_a_football_game_is_predicted_from_its_two_neighbours():

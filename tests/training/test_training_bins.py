@@ -61,6 +61,19 @@ def test_rows_lie_side_by_side_in_their_order_and_bins_in_that_of_their_first(le
     assert sorted(set(packed.bin_N.tolist())) == list(range(len(firsts)))
 
 
+def test_no_packing_could_take_the_next_row():
+    rng = np.random.default_rng(0)
+    left_out = set()
+    for _ in range(100):
+        lengths = rng.integers(5, LENGTH + 1, 60)
+        rows = len(pack(lengths, 8, LENGTH))
+        left_out.add(int(np.searchsorted(np.cumsum(lengths), 8 * LENGTH, side="right")) - rows)
+        assert best_fit(lengths[:rows].tolist(), 8, LENGTH) is not None
+        assert best_fit(lengths[: rows + 1].tolist(), 8, LENGTH) is None
+
+    assert left_out >= {0, 1, 2, 3}  # what the room alone would have let in
+
+
 def test_a_packing_by_hand():
     # Two bins of 10. Longest first: 7 -> A, 6 -> B, 3 -> A (room 3, not 4), 3 -> B, 1 -> B; the 2
     # would not go in any more.

@@ -136,11 +136,10 @@ def encoder_layout(names: EncoderNames, settings: ModelSettings) -> Layout:
     embeddings, zeros = _embeddings(names, settings)
     head = {"masked_token_head.transform": names.transform, "masked_token_head.norm": names.norm}
     bias = whole({"masked_token_head.bias": names.bias})
-    pairs = names.pairs if settings.pooler else ()
     return Layout(
         prefix=f"{names.prefix}.",
         rules=(*embeddings, *layered(modules(layer), layers)),
-        heads=((*modules(head), *bias), *(tuple(modules(part)) for part in pairs)),
+        heads=((*modules(head), *bias), *(tuple(modules(part)) for part in names.pairs)),
         stand_ins={
             f"{names.prefix}.embeddings.word_embeddings.weight": (f"{names.decoder}.weight",),
             names.bias: (f"{names.decoder}.bias",),

@@ -17,7 +17,8 @@ def from_hf(
 ) -> dict[str, Tensor]:
     """A class's state under our names, with the vocabulary filled up as the model has it.
 
-    What their file lacks is not in it: a head, or all heads of a file of the bare model.
+    The heads are those of the file, whether the settings ask for them or not: of a bare model none,
+    and a pooler where its class has one beside the head it was saved for.
 
     Args:
         class_name: of transformers; None is the one that fits the settings.
