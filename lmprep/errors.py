@@ -4,7 +4,7 @@
     ├── UsageError         2: wrong flag or setting, missing input, output folder that exists
     ├── InputError         1: an input file that cannot be read as what it should be
     ├── DatasetError       1: a dataset folder or shard that is incomplete, damaged or not ours
-    ├── CheckpointError    1: a run folder or checkpoint that is incomplete or damaged
+    ├── CheckpointError    1: a run folder or checkpoint that is incomplete, damaged or unwritable
     ├── TrainingError      1: training cannot go on
     └── Interrupted        130: Ctrl-C, work saved
         └── Terminated     143: SIGTERM, work saved
@@ -71,7 +71,7 @@ class DatasetError(LmprepError):
 
 
 class CheckpointError(LmprepError):
-    """A run folder or checkpoint that is incomplete or damaged."""
+    """A run folder or checkpoint that is incomplete or damaged, or cannot be written."""
 
 
 class TrainingError(LmprepError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from lmprep.models.rms_norm import RMSNorm
 from lmprep.models.settings import ModelSettings
 
 
@@ -15,5 +16,5 @@ def new_norm(settings: ModelSettings, width: int | None = None) -> nn.Module:
     """
     width = settings.width if width is None else width
     if settings.norm == "rms":
-        return nn.RMSNorm(width, settings.norm_epsilon)
+        return RMSNorm(width, settings.norm_epsilon)
     return nn.LayerNorm(width, settings.norm_epsilon, bias=settings.bias)

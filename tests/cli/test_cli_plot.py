@@ -9,6 +9,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from lmprep.report.curves import AXES
+
 
 def write_run(folder: Path, count: int = 5) -> Path:
     folder.mkdir(parents=True)
@@ -23,7 +25,7 @@ def write_run(folder: Path, count: int = 5) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("axis", ["steps", "tokens", "time"])
+@pytest.mark.parametrize("axis", AXES)
 def test_runs_become_a_picture(run, tmp_path, axis):
     runs = [write_run(tmp_path / "a" / "run"), write_run(tmp_path / "b" / "run", 1)]
     ended = run("plot", *runs, "-o", "curves.png", "--x", axis)

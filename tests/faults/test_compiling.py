@@ -4,74 +4,95 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.faults.cases import Case
-from tests.faults.test_signals import assert_stopped_well
+from tests.faults.test_signals import CODES, assert_stopped_well
 from tests.faults.trainings import Sitting, Training, assert_same, wait_until
 
+EAGER = Case("eager", "clm", model="shallow.toml")
 COMPILED = Case("compiled", "clm", ("--compile", "on"), model="shallow.toml")
-COMPILERS = {"cc1plus", "g++", "c++", "clang++", "clang"}
+COMPILER = shutil.which(os.environ.get("CXX", "g++"))
+# Says that it is at work, and takes its time. That no vector instruction works with it saves the
+# time to try them.
+SLOW_COMPILER = f"""#!/bin/sh
+case "$*" in
+  *.main.cpp*|*.pch*) echo > "$KERNELS/at-work"; sleep 60;;
+  *.cpp*) exit 1;;
+esac
+exec {COMPILER} "$@"
+"""
 
-pytestmark = pytest.mark.skipif(
-    not any(map(shutil.which, ("g++", "clang++", os.environ.get("CXX", "")))),
-    reason="no C++ compiler",
-)
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Path:
-    """A folder for what the tests share: the compiled kernels."""
-    return tmp_path_factory.mktemp("compiling")
-
-
-@pytest.fixture(scope="module")
-def expected(server, place) -> Training:
-    """The training that nothing happened to; leaves the kernels behind."""
-    training = Training(server, COMPILED, place)
-    training.finish(environment=kernels_in(place))
-    return training
+pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
 
 
 def kernels_in(place: Path) -> dict[str, str]:
-    return {"TORCHINDUCTOR_CACHE_DIR": str(place / "kernels")}
+    return {"TORCHINDUCTOR_CACHE_DIR": str(place / "kernels"), "KERNELS": str(place / "kernels")}
 
 
-@pytest.mark.parametrize("stop", ["terminal", "scheduler"])
+def test_a_terminals_ctrl_c_that_kills_the_compiler_is_a_stop_like_any_other(
+    server, undisturbed, tmp_path
+):
+    expected, _ = undisturbed(EAGER)
+    training = Training(server, EAGER, tmp_path)
+    slow = tmp_path / "bin" / Path(str(COMPILER)).name
+    slow.parent.mkdir()
+    slow.write_text(SLOW_COMPILER)
+    slow.chmod(0o755)
+    first = {"PATH": f"{slow.parent}:{os.environ['PATH']}"}
+    sitting = training.start("--compile", "on", environment=kernels_in(tmp_path) | first)
+    assert wait_until((tmp_path / "kernels" / "at-work").exists, sitting), training.said
+    pressed = time.monotonic()
+    sitting.press_ctrl_c()
+
+    assert sitting.wait() == {130}, training.said
+    assert time.monotonic() - pressed < 30  # it was not waited for
+    assert_stopped_well(training, training.said)
+    assert "Interrupted after step 0; everything is saved" in training.said
+    training.finish("--compile", "off")
+    assert_same(training, expected)
+
+
+@pytest.fixture(scope="module")
+def compiled(request, server, tmp_path_factory) -> Training:
+    """The compiled training that nothing happened to; its kernels stay beside it."""
+    if request.config.getoption("--rounds") < 3:
+        pytest.skip("compiling takes too long for two rounds: ask for three")
+    training = Training(server, COMPILED, tmp_path_factory.mktemp("compiled"))
+    training.finish(environment=kernels_in(training.place))
+    return training
+
+
+@pytest.mark.parametrize("stop", [*CODES, "terminal"], ids=str)
 def test_stopped_in_the_first_compile_step_it_goes_on_as_if_nothing_had_happened(
-    server, place, expected, dice, tmp_path, stop
+    server, compiled, dice, tmp_path, stop
 ):
     training = Training(server, COMPILED, tmp_path)
-    # Compiling all of them again would take as long as the whole battery: one is missing.
-    shutil.copytree(place / "kernels", tmp_path / "kernels")
-    binaries = sorted((tmp_path / "kernels").rglob("*.so"))
-    dice.choice(binaries).unlink()
+    # Compiling all of them again would take long: one is missing.
+    shutil.copytree(compiled.place / "kernels", tmp_path / "kernels")
+    dice.choice(sorted((tmp_path / "kernels").rglob("*.main.so"))).unlink()
     sitting = training.start(environment=kernels_in(tmp_path))
     assert wait_until(lambda: is_compiling(sitting), sitting), training.said
-    if stop == "terminal":  # its Ctrl-C goes to the compilers, too
+    if stop == "terminal":
         sitting.press_ctrl_c()
-        assert sitting.wait() == {130}, training.said
     else:
-        sitting.signal(signal.SIGTERM)
-        assert sitting.wait() == {143}, training.said
+        sitting.signal(stop)
+
+    assert sitting.wait() == {CODES.get(stop, 130)}, training.said
     assert_stopped_well(training, training.said)
     assert "everything is saved" in training.said
     training.finish(environment=kernels_in(tmp_path))
-
-    assert_same(training, expected)
+    assert_same(training, compiled)
 
 
 def is_compiling(sitting: Sitting) -> bool:
     """Is a compiler at work among what was started from there?"""
-    return any(name in COMPILERS for name in map(name_of, members(sitting.processes[0])))
-
-
-def members(group: int) -> list[Path]:
-    """Folders of /proc of the processes in a group."""
-    return [path for path in Path("/proc").glob("[0-9]*") if group_of(path) == group]
+    group = sitting.processes[0]
+    members = [path for path in Path("/proc").glob("[0-9]*") if group_of(path) == group]
+    return any(name_of(path) in {"cc1plus", "clang++", "clang"} for path in members)
 
 
 def group_of(process: Path) -> int:

@@ -34,7 +34,7 @@ def test_json_goes_to_stdout_and_progress_to_stderr(lmprep, flags, folder):
     assert result["step"] == 12
     assert set(result["losses"]) == {"loss", "token_loss", "pair_loss", "grad_norm"}
     assert 0 <= result["validation"]["token_accuracy"] <= 1
-    assert "pretrain: step 12 (100%), loss" in done.stderr
+    assert "pretrain: step 12 (100%), epoch " in done.stderr
 
 
 def test_each_loss_has_its_weight(lmprep, tmp_path_factory):

@@ -3,10 +3,11 @@ import pytest
 import torch
 
 from lmprep.models.construction import new_model
-from lmprep.models.inputs import Inputs
+from lmprep.models.inputs import Inputs, Labels
 from lmprep.models.settings import ModelSettings, model_settings
 from lmprep.ragged import Ragged
 from lmprep.training.batch import Batch, make_batch
+from lmprep.training.bins import one_row_each
 from lmprep.training.estimates import activation_bytes
 from lmprep.training.tasks import Task
 from tests.training.test_training_batch import GPT2, T5
@@ -24,7 +25,7 @@ def masked_batch(vocabulary: int) -> Batch:
             lengths_B=torch.full((ROWS,), LENGTH - 1),
             scored_M=scored,
         ),
-        labels_M=ids.flatten()[scored],
+        labels=Labels(tokens_M=ids.flatten()[scored]),
         kinds_M=torch.zeros(MASKED, dtype=torch.int8),
         tokens=ids.numel(),
     )
@@ -36,14 +37,14 @@ def counted_bytes(model: ModelSettings, precision: torch.dtype) -> int:
     A layer keeps per token 18 values of the width: its input, queries, keys and values, the mixed
     heads, two dropout masks, two norms' inputs and the output of the first, and before and after
     the activation function four each; and per head and key 3: the attention weights, their mask,
-    their product. In bf16, masks, norms and residuals stay wider. Of the logits there are four in
-    float32: themselves, their logarithms, and both gradients.
+    their product. In bf16, masks, norms and residuals stay wider. Of the output there are no logits
+    but the gradients of the states, the matrix and the bias.
     """
     width_bytes, weight_bytes = (46, 6) if precision == torch.bfloat16 else (18 * 4, 3 * 4)
     layer = width_bytes * model.width + weight_bytes * model.heads * LENGTH
     embeddings = 3 * 4 * model.width
-    logits = 4 * 4 * MASKED * model.vocabulary_size
-    return ROWS * LENGTH * (model.layers * layer + embeddings) + logits
+    output = (MASKED + model.vocabulary_rows) * model.width + model.vocabulary_rows
+    return ROWS * LENGTH * (model.layers * layer + embeddings) + 4 * output
 
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
@@ -71,14 +72,14 @@ def test_other_models_keep_in_proportion_to_rows_and_layers(name):
         task = Task(objective="t5", noise="deshuffle", length=64, vocabulary=T5)
 
     def measured(count: int, layers: int) -> tuple[int, int]:
-        """Beside all that is kept, what four arrays of logits take."""
+        """Beside all that is kept, what the gradient of the output matrix takes."""
         columns = {"input_ids": rows(count, 60), "labels": rows(count, 50)}
-        batch = make_batch(columns, task)
+        batch = make_batch(columns, task, one_row_each(count, task.length))
         shape = model_settings(name, vocabulary_size=task.vocabulary.size, layers=layers)
         kept = activation_bytes(new_model(shape, 0), batch, torch.float32)
-        return kept, 4 * 4 * len(batch.labels_M) * shape.vocabulary_size
+        return kept, 4 * shape.vocabulary_rows * shape.width
 
-    (few, logits), (many, _), (deep, _) = measured(2, 2), measured(8, 2), measured(2, 6)
-    # T5's biases and GPT-2's mask belong to no row, embeddings to no layer.
-    assert many == pytest.approx(4 * few, rel=0.1)
-    assert deep - few == pytest.approx(2 * (few - logits), rel=0.15)
+    (few, matrix), (many, _), (deep, _) = measured(2, 2), measured(8, 2), measured(2, 6)
+    # T5's biases, GPT-2's mask and the matrix belong to no row, embeddings to no layer.
+    assert many - matrix == pytest.approx(4 * (few - matrix), rel=0.1)
+    assert deep - few == pytest.approx(2 * (few - matrix), rel=0.15)

@@ -145,6 +145,19 @@ def test_pairs_get_a_fresh_head_where_the_source_has_none(bert: Path, tmp_path: 
     assert not initial_model(str(bert / "out"), task, tokenizer).settings.pooler
 
 
+def test_heads_are_those_of_the_weights_whatever_the_configuration_says(tmp_path: Path):
+    export(make_run(tmp_path, "bert-pairs"), tmp_path / "out")
+    folder, out = tmp_path, tmp_path / "out"
+    config = json.loads((out / "config.json").read_text())
+    config["architectures"] = ["BertForMaskedLM"]  # as that of bert-base-uncased does
+    (out / "config.json").write_text(json.dumps(config))
+    initial, _, fresh = begun(folder, out)
+
+    assert (initial.settings.pooler, fresh) == (True, [])
+    alone = Task(objective="mlm", length=48, vocabulary=task_and_tokenizer(folder)[0].vocabulary)
+    assert initial_model(str(out), alone, task_and_tokenizer(folder)[1]).settings.pooler
+
+
 def test_a_span_boundary_head_stays_behind_unless_it_is_asked_for(tmp_path: Path, caplog):
     run = make_run(tmp_path, "bert", objective="span", span_boundary=5)
     task, tokenizer = task_and_tokenizer(tmp_path)

@@ -193,7 +193,7 @@ def test_too_little_memory_is_a_line_with_a_way_out(folder, tmp_path, monkeypatc
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(Updater, "update", full)
+    monkeypatch.setattr(Updater, "gradients", full)
     with pytest.raises(TrainingError, match=r"for updates of 384 tokens.*lower --batch-tokens"):
         train(folder, tmp_path / "run")
 
