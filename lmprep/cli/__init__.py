@@ -30,7 +30,7 @@ from lmprep.cli.stats import stats
 from lmprep.cli.try_ import try_
 from lmprep.cli.verify import verify
 from lmprep.cli.vocab import vocab
-from lmprep.errors import Interrupted, LmprepError, UsageError
+from lmprep.errors import LmprepError
 
 INTERRUPTED, TERMINATED = 130, 143
 
@@ -74,8 +74,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
     except LmprepError as error:
-        if _said_by_another_rank(error):
-            sys.exit(error.exit_code)
         _fail(str(error), error.exit_code)
     except click.ClickException as error:
         error.show()
@@ -99,12 +97,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if (behind := _stop_behind(error)) is None:
             raise
         _fail_stopped(behind, arguments)
-
-
-def _said_by_another_rank(error: LmprepError) -> bool:
-    """Under torchrun the first process speaks for all of what all of them meet."""
-    everywhere = isinstance(error, UsageError | Interrupted)
-    return everywhere and os.environ.get("RANK", "0") != "0"
 
 
 def _stop_behind(error: BaseException) -> BaseException | None:

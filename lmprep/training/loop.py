@@ -284,6 +284,7 @@ class Trainer:
         if self.pace.asked is not None:
             self._save()
             self._writer.wait()
+            self._ranks.total([0.0], self._device)  # until the first rank has written
             raise self._stopped(self.pace.asked)
 
     def _stopped(self, kind: type[Interrupted]) -> Interrupted:
