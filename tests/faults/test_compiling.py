@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
+import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,11 @@ from tests.faults.trainings import Sitting, Training, assert_same, wait_until
 EAGER = Case("eager", "clm", model="shallow.toml")
 COMPILED = Case("compiled", "clm", ("--compile", "on"), model="shallow.toml")
 COMPILER = shutil.which(os.environ.get("CXX", "g++"))
-# Says that it is at work, and takes its time. That no vector instruction works with it saves the
-# time to try them.
+# Says its number when it is at work, and takes for ever. That no vector instruction works with it
+# saves the time to try them.
 SLOW_COMPILER = f"""#!/bin/sh
 case "$*" in
-  *.main.cpp*|*.pch*) echo > "$KERNELS/at-work"; sleep 60;;
+  *.main.cpp*|*.pch*) echo $$ > "$KERNELS/$$"; mv "$KERNELS/$$" "$KERNELS/at-work"; exec sleep 600;;
   *.cpp*) exit 1;;
 esac
 exec {COMPILER} "$@"
@@ -44,12 +45,13 @@ def test_a_terminals_ctrl_c_that_kills_the_compiler_is_a_stop_like_any_other(
     slow.chmod(0o755)
     first = {"PATH": f"{slow.parent}:{os.environ['PATH']}"}
     sitting = training.start("--compile", "on", environment=kernels_in(tmp_path) | first)
-    assert wait_until((tmp_path / "kernels" / "at-work").exists, sitting), training.said
-    pressed = time.monotonic()
+    at_work = tmp_path / "kernels" / "at-work"
+    assert wait_until(at_work.exists, sitting), training.said
     sitting.press_ctrl_c()
+    with suppress(ProcessLookupError):  # one of torch's workers shields its compiler
+        os.kill(int(at_work.read_text()), signal.SIGKILL)
 
     assert sitting.wait() == {130}, training.said
-    assert time.monotonic() - pressed < 30  # it was not waited for
     assert_stopped_well(training, training.said)
     assert "Interrupted after step 0; everything is saved" in training.said
     training.finish("--compile", "off")
