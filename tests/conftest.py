@@ -27,7 +27,7 @@ SHARED = Path(__file__).parents[2] / "shared" / "data"
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`pytest tests/faults --rounds 20`."""
     parser.addoption(
-        "--rounds", type=int, default=2, help="of each attack of tests/faults (default 2)"
+        "--rounds", type=int, default=1, help="of each attack of tests/faults (default 1)"
     )
 
 

@@ -1,4 +1,4 @@
-"""The battery of faults: `pytest tests/faults --rounds 20`; two rounds unless asked for more."""
+"""The battery of faults: `pytest tests/faults --rounds 20`; one round unless asked for more."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def test_a_terminals_ctrl_c_that_kills_the_compiler_is_a_stop_like_any_other(
 def compiled(request, server, tmp_path_factory) -> Training:
     """The compiled training that nothing happened to; its kernels stay beside it."""
     if request.config.getoption("--rounds") < 3:
-        pytest.skip("compiling takes too long for two rounds: ask for three")
+        pytest.skip("compiling takes long: ask for three rounds or more")
     training = Training(server, COMPILED, tmp_path_factory.mktemp("compiled"))
     training.finish(environment=kernels_in(training.place))
     return training
