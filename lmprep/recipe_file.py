@@ -95,10 +95,10 @@ def _refuse_other_tables(tables: Mapping[str, Any]) -> None:
 
 def _change(tables: dict[str, Any], change: str) -> None:
     """Apply one `table.key=value`; the value is TOML, or else plain text."""
-    name, value = parse_assignment(change)
-    table, dot, key = name.partition(".")
-    if not dot:
+    if "." not in change.partition("=")[0] or "=" not in change:
         raise ValueError(f"--set {change!r} is not of the form table.key=value")
+    name, value = parse_assignment(change)
+    table, _, key = name.partition(".")
     refuse_unknown("table", [table], _TABLES)
     kept = tables.get(table, {})
     if table == "pretrain" and key in BUDGETS:  # one budget takes the place of another

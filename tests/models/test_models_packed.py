@@ -237,4 +237,6 @@ def test_labels_that_are_ignored_and_their_places_leave_no_trace():
     plain = losses(packed, Labels(tokens_M=tokens))
     more = torch.full((5,), IGNORED)
 
-    assert torch.equal(losses(filled, Labels(tokens_M=torch.cat((tokens, more)))), plain)
+    found = losses(filled, Labels(tokens_M=torch.cat((tokens, more))))
+    # Products of other shapes round otherwise.
+    torch.testing.assert_close(found, plain, rtol=1e-6, atol=0)
