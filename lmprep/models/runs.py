@@ -23,7 +23,7 @@ from lmprep.models.masks import Mask, padding_mask
 Numbers = NDArray[np.int64]
 
 _WIDTHS = 16  # widths to choose from
-# What a group costs beside its cells, in cells of scores: an estimate for 4 heads of 64 on two cores.
+# What a group costs beside its cells, in cells of scores: estimated for 4 heads of 64, two cores.
 _GROUP_CELLS = 200 * 200
 
 
