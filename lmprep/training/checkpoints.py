@@ -27,6 +27,7 @@ from lmprep.files import canonical_json, json_sha256, sync_folder, sync_tree
 from lmprep.training.tensor_files import read_tensors, write_tensors
 
 FOLDER = "checkpoints"
+FREE_SPACE = "Free some space, then run the same command with --resume to go on from there"
 _STATE = "state.json"
 _TENSOR_FILES = ("model.safetensors", "optimizer.safetensors")
 _NAME = re.compile(r"step-(\d+)")
@@ -133,7 +134,7 @@ def _unsaved(run: Path, checkpoint: Checkpoint, error: OSError) -> CheckpointErr
         f"({error.strerror or error}): it takes {checkpoint.bytes / 1e6:,.1f} MB, and "
         f"{free / 1e6:,.1f} MB are free; {last_good(run)}",
         path=run / FOLDER,
-        fix="Free some space, then run the same command with --resume to go on from there",
+        fix=FREE_SPACE,
     )
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from lmprep.errors import Interrupted, TrainingError
+from lmprep.errors import CheckpointError, Interrupted, TrainingError
 from lmprep.training import checkpoints
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def diverged(run: Path, step: int, in_a_row: int, losses: Mapping[str, float]) -> TrainingError:
@@ -52,3 +56,18 @@ def stopped(kind: type[Interrupted], run: Path, step: int, datasets: Sequence[Pa
     command = shlex.join(["lmprep", "pretrain", *map(str, datasets), "-o", str(run), "--resume"])
     saved = "everything is saved" if step in checkpoints.steps(run) else checkpoints.last_good(run)
     return kind(f"{kind.__name__} after step {step}; {saved}", fix=f"Go on with: {command}")
+
+
+@contextmanager
+def full_disk_explained(run: Path) -> Iterator[None]:
+    """Say how to go on when anything of a run does not fit the disk: metrics as well."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise CheckpointError(
+            f"{error.strerror}; {checkpoints.last_good(run)}",
+            path=error.filename or run,
+            fix=checkpoints.FREE_SPACE,
+        ) from error

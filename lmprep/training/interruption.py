@@ -5,8 +5,9 @@
         with stop.at_once():         a signal acts as it would without us, too:
             ...                      as long as nothing is trained there is nothing to save
 
-It is remembered in `at_once` as well, since an exception that a signal raises can get lost in a
-callback or a library's `except`; then the training stops when it looks first.
+It is remembered in `at_once` as well, since the exception that a signal raises can get lost in a
+callback or a library's `except`, or become another one: then the training stops when it looks
+first, and an error on the way there is taken for the stop it came of.
 """
 
 from __future__ import annotations
@@ -53,10 +54,21 @@ class StopRequest:
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """Within the block the first signal acts at once, besides being remembered."""
+        """Within the block the first signal acts at once, besides being remembered.
+
+        Raises:
+            Interrupted: a library stumbled over what the signal raised.
+        """
         self._at_once = True
         try:
             yield
+        except Exception as error:
+            if self.kind is None:
+                raise
+            raise self.kind(
+                f"{self.kind.__name__} before a step was done; nothing is lost",
+                fix="Run the same command with --resume to go on",
+            ) from error
         finally:
             self._at_once = False
 

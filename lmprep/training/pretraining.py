@@ -20,6 +20,7 @@ from lmprep.shards.reader import Dataset
 from lmprep.training import checkpoints, run_folder
 from lmprep.training.devices import choose_device, choose_precision, keep_freed_memory
 from lmprep.training.distributed import Ranks, joined
+from lmprep.training.failures import full_disk_explained
 from lmprep.training.initial import begin_from
 from lmprep.training.interruption import StopRequest
 from lmprep.training.loop import OnProgress, Trainer, Validate
@@ -79,7 +80,7 @@ def pretrain(
         TrainingError: step after step had a loss that is infinite, not a number, or far too high.
     """
     device = choose_device(settings.device)
-    with StopRequest() as stop, ExitStack() as opened:
+    with full_disk_explained(run), StopRequest() as stop, ExitStack() as opened:
         with stop.at_once():  # as long as nothing is trained there is nothing to save
             ranks = opened.enter_context(joined(device))
             # Asked of one rank: the first to go on makes the folder.

@@ -110,9 +110,11 @@ def test_a_start_is_stopped_cleanly_too(server, dice, tmp_path, number):
     process.send_signal(number)
     _, said = process.communicate(timeout=60)
 
-    assert process.returncode == CODES[number], said
+    # Stopped within an `exec` of text, Python leaves by way of SIGINT: 130 to a shell all the same.
+    shell_code = 128 - process.returncode if process.returncode == -signal.SIGINT else None
+    assert CODES[number] in (process.returncode, shell_code), said
     if (training.run / "checkpoints").exists():
         assert_stopped_well(training, said)
     else:
         assert "Traceback" not in said, said
-        assert "Run the same command with --resume" in said
+        assert "Run the same command with --resume" in said, said

@@ -49,6 +49,24 @@ def test_at_once_a_signal_acts_and_is_remembered(number, kind):
             os.kill(os.getpid(), number)
 
 
+def test_an_error_that_a_library_made_of_a_signal_is_a_stop():
+    def stumble():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except Unprotected:
+            raise ValueError("could not determine the shape") from None
+
+    said = r"Terminated before a step was done.*--resume"
+    with pytest.raises(Terminated, match=said) as caught, StopRequest() as stop, stop.at_once():
+        stumble()
+    assert caught.value.exit_code == 143
+
+
+def test_an_error_without_a_signal_stays_what_it_is():
+    with pytest.raises(ValueError, match="of its own"), StopRequest() as stop, stop.at_once():
+        raise ValueError("of its own")
+
+
 def test_after_the_block_at_once_signals_wait_again():
     with StopRequest() as stop:
         with stop.at_once():
