@@ -333,7 +333,7 @@ class PretrainSettings(Settings):
         micro_tokens: positions that a device computes at once, several times for an update if
             need be; None chooses.
         packed: whether rows that are shorter than `length` share one, kept apart, instead of being
-            padded.
+            padded; where padding would take a tenth of the positions or more.
         optimizer: `adamw`, or `muon` for the matrices of the blocks and AdamW for the rest.
         lr: peak learning rate; by default 5e-4, or 1e-4 for models 768 wide or wider.
         schedule: after the warmup, `linear` and `cosine` fall to `final_lr` at the end,

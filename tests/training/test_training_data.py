@@ -375,3 +375,20 @@ def test_unigram_counts_are_those_of_all_rows_without_special_tokens(folder):
     assert count_unigrams([dataset], seed=0).tolist() == expected.tolist()
     sampled = count_unigrams([dataset], seed=0, sampled_tokens=1000).sum()
     assert 500 < sampled < expected.sum()
+
+
+def test_rows_that_nearly_fill_their_bins_by_themselves_are_not_packed(tmp_path):
+    corpus = write_corpus(tmp_path / "corpus.txt")
+    tokenizer = make_tokenizer(corpus, tmp_path / "tok")
+    found = {}
+    for length in (12, 200):
+        out = build_dataset(
+            corpus, tokenizer, tmp_path / str(length), pairs="none", sequences="document",
+            length=length,
+        )  # fmt: skip
+        data = TrainingData([out], batch_tokens=4 * length, seed=0, static=True)
+        step = data.step(0)
+        shares = data.tokens / (data.rows * length)
+        found[length] = (shares >= 0.9, step.next == 4, step.batches[0].inputs.documents is None)
+
+    assert found == {12: (True, True, True), 200: (False, False, False)}
