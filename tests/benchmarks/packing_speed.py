@@ -5,6 +5,8 @@
 `shards` is a dataset of `lmprep build` with rows of mixed length (such as mlm at --length 512).
 Both ways train the same model with the same settings (dropout 0.1, bf16 where there is, two
 threads) on the same data, in turn, a few steps at a time; a token is one of a row, padding is none.
+The last column is the time to load the steps, as a share of the time to do them: in a training it
+is spent on another thread meanwhile. Rows that fill 90 % by themselves are padded both ways.
 """
 
 from __future__ import annotations
@@ -38,12 +40,14 @@ def main() -> None:
     for _ in range(arguments.rounds):
         for name, side in sides.items():
             speeds[name].append(side.run(arguments.steps))
-    print(f"{arguments.dataset.name:12}{'tokens/s':>12}{'lowest':>10}{'highest':>10}{'filled':>9}")
+    print(
+        f"{arguments.dataset.name:12}{'tokens/s':>12}{'lowest':>10}{'highest':>10}{'filled':>9}{'loading':>9}"
+    )
     for name, found in speeds.items():
         median = statistics.median(found)
         print(
             f"{name:12}{median:12,.0f}{min(found):10,.0f}{max(found):10,.0f}"
-            f"{sides[name].filled:9.1%}"
+            f"{sides[name].filled:9.1%}{sides[name].loading:9.2%}"
         )
     gain = statistics.median(speeds["packed"]) / statistics.median(speeds["padded"])
     print(f"packing gives {gain:.2f} times the speed")
@@ -68,20 +72,29 @@ class Side:
         self._data = setup.stages.all[0].data
         self._updater = Updater(new_model(setup.model, seed=0), settings, precision)
         self._position = self._steps = self._tokens = 0
+        self._load_seconds = self._step_seconds = 0.0
 
     @property
     def filled(self) -> float:
         """The share of positions that hold a token."""
         return self._tokens / (self._steps * self._data.bins * self._data.task.length)
 
+    @property
+    def loading(self) -> float:
+        """The time to load steps as a share of the time to do them."""
+        return self._load_seconds / self._step_seconds
+
     def run(self, steps: int) -> float:
         """Tokens a second over so many steps, which are loaded beforehand."""
         from lmprep.training.steps import targets
 
         loaded = []
+        began = time.perf_counter()
         for _ in range(steps):
             loaded.append(self._data.step(self._position))
             self._position = loaded[-1].next
+        if self._steps:  # the first ones open files
+            self._load_seconds += time.perf_counter() - began
         began = time.perf_counter()
         for data in loaded:
             self._updater.update(data.batches, targets(data.batches), self._steps, 1e-4)
@@ -89,6 +102,7 @@ class Side:
         seconds = time.perf_counter() - began
         tokens = sum(data.tokens for data in loaded)
         self._tokens += tokens
+        self._step_seconds += seconds
         return tokens / seconds
 
 
