@@ -50,6 +50,17 @@ class Documents:
     def __len__(self) -> int:
         return len(self.numbers)
 
+    def take(self, documents: NDArray[np.int64]) -> Documents:
+        """The documents at these places (int64), in the given order."""
+        text_of = self.sentence_offsets[self.document_offsets]
+        sentences = Ragged(np.diff(self.sentence_offsets), self.document_offsets).take(documents)
+        return Documents(
+            text=Ragged(self.text, text_of).take(documents).values,
+            sentence_offsets=offsets_of(sentences.values),
+            document_offsets=sentences.offsets,
+            numbers=self.numbers[documents],
+        )
+
     def slice_text(self, sentence: int) -> str:
         """The text of one sentence: for messages and small inputs."""
         start, stop = self.sentence_offsets[sentence], self.sentence_offsets[sentence + 1]

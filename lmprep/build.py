@@ -11,13 +11,13 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep import partials
+from lmprep import duplicates, partials
+from lmprep.allocator import hand_back_freed_memory
 from lmprep.batches import (
     DOCUMENT_SHIFT,
     Columns,
@@ -34,12 +34,12 @@ from lmprep.corpus.sentences import split_sentences
 from lmprep.dynamic import order_key
 from lmprep.errors import InputError, LmprepError
 from lmprep.examples import Place, corrupted, sequences_of
-from lmprep.files import write_json
 from lmprep.keyed_random import key_for, permutation, sub_keys
 from lmprep.objectives import OBJECTIVES
 from lmprep.ragged import Ragged
+from lmprep.remote import AnyPath
 from lmprep.shards.dense import Shape, as_lists, dense_columns, replacement_key
-from lmprep.shards.manifest import RECEIPTS
+from lmprep.shards.manifest import RECEIPTS, write_receipt
 from lmprep.shards.writer import shard_name, write_shard
 from lmprep.tokenization.encoder import Encoder
 from lmprep.tokenization.folder import TokenizerFolder
@@ -50,6 +50,7 @@ ALGORITHMS = 1
 
 Entry = dict[str, Any]
 
+_LARGE = 4_000_000  # bytes of an array that goes back to the system
 _SMALLER = "Build with a shorter --length or a smaller --partition-size"
 
 
@@ -62,18 +63,18 @@ class Job:
         fingerprint: of the plan; receipts carry it.
     """
 
-    out: Path
-    valid: Path
+    out: AnyPath
+    valid: AnyPath
     tokenizer: TokenizerFolder
     settings: BuildSettings
     fingerprint: str
 
-    def folder(self, part: str) -> Path:
+    def folder(self, part: str) -> AnyPath:
         """The folder that holds a part, `train` or `valid`."""
         return self.out if part == "train" else self.valid
 
 
-def receipt_path(out: Path, source: int, partition: int) -> Path:
+def receipt_path(out: AnyPath, source: int, partition: int) -> AnyPath:
     """Where the receipt of a partition lies."""
     return out / RECEIPTS / f"{source:05d}-{partition:05d}.json"
 
@@ -82,6 +83,7 @@ class Builder:
     """Builds partitions, one after another, with one encoder and its cache."""
 
     def __init__(self, job: Job) -> None:
+        hand_back_freed_memory(_LARGE)
         self.job = job
         self._encoder = Encoder(job.tokenizer)
 
@@ -89,6 +91,9 @@ class Builder:
         """Write the partition's shards or partials, then its receipt; return the receipt."""
         job, settings = self.job, self.job.settings
         documents, drops = split_sentences(partition, settings.corpus)
+        if settings.dedup == "exact":
+            documents, repeated = _first_documents(documents, partition, job)
+            drops += repeated
         tokens = self._encode(documents)
         held_out = _held_out(documents, partition, settings)
         receipt: dict[str, Any] = {
@@ -103,8 +108,10 @@ class Builder:
         }
         for part, chosen in (("train", ~held_out), ("valid", held_out)):
             places = np.flatnonzero(chosen)
-            taken = tokens.take(places)
-            about = _about(taken, _text_of(documents, places))
+            taken, text = tokens, documents.text
+            if len(places) < len(documents):
+                taken, text = tokens.take(places), _text_of(documents, places)
+            about = _about(taken, text)
             place = Place(part, partition.source, partition.ordinal)
             written, lost = self._build_part(place, taken, about)
             if part == "train":
@@ -116,7 +123,7 @@ class Builder:
                 **written,
                 "drops": dict(sorted(lost.items())),
             }
-        write_json(receipt_path(job.out, partition.source, partition.ordinal), receipt)
+        write_receipt(receipt_path(job.out, partition.source, partition.ordinal), receipt)
         return receipt
 
     def _encode(self, documents: Documents) -> Tokens:
@@ -221,6 +228,19 @@ def _held_out(
     if partition.source == partition.ordinal == 0:
         held_out[np.argsort(draws, kind="stable")[:2]] = True
     return held_out
+
+
+def _first_documents(
+    documents: Documents, partition: Partition, job: Job
+) -> tuple[Documents, Drops]:
+    """The documents whose text did not come before, and how many did."""
+    first = duplicates.first_in(job.out, partition)
+    ordinals = documents.numbers & ((1 << DOCUMENT_SHIFT) - 1)
+    kept = np.flatnonzero(first[ordinals - partition.first_document])
+    if len(kept) == len(documents):
+        return documents, Drops()
+    repeated = len(documents) - len(kept)
+    return documents.take(kept), Drops({duplicates.REASON: repeated})
 
 
 def _about(tokens: Tokens, text: NDArray[np.uint8]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 from lmprep.objective_settings import FORMS, MlmSettings, default_sequences
 from lmprep.objectives import OBJECTIVES
 from lmprep.settings import (
+    DEDUP,
     PAIRS_SHORT,
     CorpusSettings,
     SequenceSettings,
@@ -38,6 +39,7 @@ class BuildSettings(Settings):
         valid: share of documents set aside for the second folder; 0 makes none.
         partition_bytes: decompressed text in a partition, about.
         keep_order: keep the rows of a shard in the order of the text.
+        dedup: `exact` drops every document whose text came before; `none` keeps them.
         dense: store padded columns as Hugging Face models take them, instead of compact ones.
     """
 
@@ -50,10 +52,12 @@ class BuildSettings(Settings):
     valid: Fraction = Fraction(0)
     partition_bytes: int = 64_000_000
     keep_order: bool = False
+    dedup: str = "none"
     dense: bool = False
 
     def __post_init__(self) -> None:
         choice("objective", self.objective, tuple(OBJECTIVES))
+        choice("dedup", self.dedup, DEDUP)
         self._refuse_idle()
         pairs, sentences = self.sequences.pairs, self.corpus.sentences
         if pairs != "none" and sentences == "none":
@@ -129,7 +133,7 @@ class BuildSettings(Settings):
             own["partition_bytes"] = parse_size(rest.pop("partition_size"))
         if "valid" in rest:
             own["valid"] = parse_rate(rest.pop("valid"))
-        names = {"seed", "copies", "keep_order", "dense"}
+        names = {"seed", "copies", "keep_order", "dedup", "dense"}
         plain = _pop(rest, names)
         check_types(cls, plain)
         known = {f.name for kind in records.values() for f in fields(kind)} | names

@@ -16,7 +16,7 @@ from lmprep.batches import Columns
 from lmprep.jit import kernel
 from lmprep.keyed_random import Keys, draw, key_for, permuted
 from lmprep.objectives import stored_objective
-from lmprep.shards.manifest import parse_shard_name
+from lmprep.shards.manifest import drawn_place
 from lmprep.shards.reader import Dataset
 
 
@@ -56,7 +56,7 @@ class Redrawn:
         settings = dataset.manifest["settings"]
         self._keep_order = bool(settings["keep_order"])
         part = dataset.manifest["part"]
-        places = [(part, *parse_shard_name(entry["file"])[:2]) for entry in dataset.shards]
+        places = [(part, *drawn_place(entry)) for entry in dataset.shards]
         seed = settings["seed"]
         self._corruption = np.array([corruption_key(seed, copy, *p) for p in places], np.uint64)
         self._order = np.array([order_key(seed, *p) for p in places], np.uint64)

@@ -1,29 +1,43 @@
 """Compiled kernels: numba's `njit`, with a cache on disk that cannot go stale.
 
 Numba's own cache notices changes of the file a function stands in, but not of functions it calls
-and constants it takes from other files. So the cache folder carries a hash of every source file of
-the package and of numba's version: `~/.cache/lmprep/kernels-HASH` (`LMPREP_CACHE_DIR` or
-`XDG_CACHE_HOME` move it), which also serves installations that cannot be written to. Kernels
-compile on first use, never at import, and the first compilation is announced once on stderr.
-Folders that no process has used for a month go when a new one is made.
+and constants it takes from other files. So the kernels of a module are cached in a folder named by
+a hash of that module, of all modules of ours that it imports, directly or not, and of numba's
+version: `~/.cache/lmprep/kernels/HASH` (`LMPREP_CACHE_DIR` or `XDG_CACHE_HOME` move it), which also
+serves installations that cannot be written to. A cache that cannot be written to, as in a
+container that was warmed before, is copied to a temporary folder.
+
+Kernels compile on first use, never at import, and the first compilation is announced once on
+stderr. Folders that no process has used for a month go when a new one is made.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import hashlib
+import json
 import os
+import re
 import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 import numba
+from numba.core import event
 
 _UNUSED_SECONDS = 30 * 86400
+_PACKAGE = Path(__file__).parent
+_KERNEL = re.compile(r"^@(?:bare_|float_)?kernel\ndef (\w+)", re.MULTILINE)
+_IMPORT = re.compile(r"^from lmprep\.?([\w.]*) import (?:\(([^)]*)\)|(.*))", re.MULTILINE)
+
+Int: TypeAlias = Any
+"""A whole number: int64 in a kernel, where Python has two kinds of them."""
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
@@ -35,43 +49,141 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lmprep"
 
 
-def _kernel_folder() -> Path:
-    digest = hashlib.sha256(numba.__version__.encode())
-    package = Path(__file__).parent
-    for source in sorted(package.rglob("*.py")):
-        digest.update(source.relative_to(package).as_posix().encode() + source.read_bytes())
-    return cache_folder() / f"kernels-{digest.hexdigest()[:16]}"
+def sources_of(module: Path) -> frozenset[Path]:
+    """A module and the modules of lmprep that it imports, directly or through others."""
+    found = {module}
+    open_modules = [module]
+    while open_modules:
+        new = _imported_by(open_modules.pop()) - found
+        found |= new
+        open_modules += new
+    return frozenset(found)
 
 
-def _remove_unused(folder: Path) -> None:
-    for other in folder.parent.glob("kernels-*"):
-        with contextlib.suppress(OSError):
-            if other != folder and time.time() - other.stat().st_mtime > _UNUSED_SECONDS:
-                shutil.rmtree(other)
+@cache
+def _imported_by(module: Path) -> frozenset[Path]:
+    """The modules of lmprep that a module names in its import statements."""
+    names = []
+    for package, bracketed, plain in _IMPORT.findall(_source(module)):
+        base = _PACKAGE.joinpath(*filter(None, package.split(".")))
+        names += [base, *(base / name for name in re.findall(r"\w+", bracketed or plain))]
+    files = (f for name in names for f in (name.with_suffix(".py"), name / "__init__.py"))
+    return frozenset(file for file in files if file.is_file())
 
 
-def _prepare() -> None:
-    folder = _kernel_folder()
+@cache
+def _source(module: Path) -> str:
+    return module.read_text(encoding="utf-8")
+
+
+def cached_kernels(module: Path) -> dict[str, bool]:
+    """The kernels of a module by name, but for inlined ones, and whether each is in the cache."""
+    folder = kernels_folder() / _digest(module)
+    names = _KERNEL.findall(_source(module))
+    return {name: any(folder.rglob(f"{module.stem}.{name}-*.nbi")) for name in names}
+
+
+def kernels_folder() -> Path:
+    """Where compiled kernels are kept, if it can be written to: a folder for each module."""
+    return cache_folder() / "kernels"
+
+
+@cache
+def _kernel_folder(module: Path) -> str:
+    """Where the kernels of a module are cached, as numba wants to be told."""
+    folder = _root() / _digest(module)
     if not folder.exists():
-        try:
-            folder.mkdir(parents=True)
-        except OSError:  # a home that cannot be written: compile anew in every process
-            folder = Path(tempfile.mkdtemp(prefix="lmprep-kernels-"))
-        print("Compiling kernels, once after an install or upgrade ...", file=sys.stderr)
-        _remove_unused(folder)
+        folder.mkdir(parents=True)
+        _remove_unused(folder.parent)
     with contextlib.suppress(OSError):
         os.utime(folder)  # in use
-    numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
+    return str(folder)
 
 
-_prepare()
+@cache
+def _digest(module: Path) -> str:
+    """What changes with every source that the kernels of a module are made of."""
+    digest = hashlib.sha256(numba.__version__.encode())
+    for source in sorted(sources_of(module)):
+        digest.update(source.name.encode() + _source(source).encode())
+    return digest.hexdigest()[:16]
+
+
+@cache
+def _root() -> Path:
+    """The folder of all kernel folders; one that can be written to."""
+    root = kernels_folder()
+    with contextlib.suppress(OSError):
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=root):
+            return root
+    temporary = Path(tempfile.mkdtemp(prefix="lmprep-kernels-"))
+    atexit.register(shutil.rmtree, temporary, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        shutil.copytree(root, temporary, dirs_exist_ok=True)
+    return temporary
+
+
+@cache
+def _remove_unused(root: Path) -> None:
+    for folder in root.iterdir():
+        with contextlib.suppress(OSError):
+            if time.time() - folder.stat().st_mtime > _UNUSED_SECONDS:
+                shutil.rmtree(folder)
+
+
+class _Announcement(event.Listener):
+    """Says once that kernels are being compiled: it takes some seconds."""
+
+    def on_start(self, _event: object) -> None:
+        event.unregister("numba:compile", self)  # type: ignore[no-untyped-call]
+        if os.environ.get("LMPREP_VERBOSITY", "").startswith("-"):  # quiet
+            return
+        line = "Compiling kernels, once after an install or upgrade ..."
+        if os.environ.get("LMPREP_LOG_FORMAT") == "json":  # as `cli.log` says it
+            line = json.dumps({"level": "info", "message": line})
+        print(line, file=sys.stderr)
+
+    def on_end(self, _event: object) -> None: ...
+
+
+event.register("numba:compile", _Announcement())  # type: ignore[no-untyped-call]
+
+
+def _compiled(function: Kernel, **options: Any) -> Kernel:
+    # Numba asks for its folder when a function is decorated.
+    numba.config.CACHE_DIR = _kernel_folder(Path(function.__code__.co_filename))  # type: ignore[attr-defined]
+    return cast(Kernel, numba.njit(nogil=True, cache=True, **options)(function))
 
 
 def kernel(function: Kernel) -> Kernel:
     """Compile `function` on first use, cached on disk; it runs without the interpreter lock."""
-    return cast(Kernel, numba.njit(nogil=True, cache=True)(function))
+    return _compiled(function)
+
+
+def bare_kernel(function: Kernel) -> Kernel:
+    """As `kernel`, without counting references: for functions called for every word or token.
+
+    A kernel counts references to each array of a record that it looks at, with atomic operations
+    that cost more than the work on a word of a few bytes. A bare kernel cannot make arrays, but it
+    may call kernels that do, if they return numbers.
+    """
+    return _compiled(function, _nrt=False)
+
+
+def float_kernel(function: Kernel) -> Kernel:
+    """As `kernel`, free to add up floats in another order, as vector instructions want it.
+
+    The same machine gives the same bits every time; another processor may give others.
+    """
+    return _compiled(function, fastmath={"reassoc", "nsz", "contract", "arcp"})
 
 
 def inline_kernel(function: Kernel) -> Kernel:
     """As `kernel`, for small functions that should melt into their callers."""
-    return cast(Kernel, numba.njit(nogil=True, cache=True, inline="always")(function))
+    return _compiled(function, inline="always")
+
+
+def bare_inline_kernel(function: Kernel) -> Kernel:
+    """As `bare_kernel`, for small functions that should melt into their callers."""
+    return _compiled(function, _nrt=False, inline="always")

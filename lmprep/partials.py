@@ -9,8 +9,8 @@ The numbers are source and partition. Nothing of this is left in a complete fold
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 from lmprep.batches import Sequences
 from lmprep.build_settings import BuildSettings
 from lmprep.examples import Place
-from lmprep.files import atomic_file
+from lmprep.files import atomic_file, local_file
 from lmprep.objective_settings import CooccurrenceSettings
 from lmprep.objectives import OBJECTIVES
 from lmprep.objectives.pair_counts import Counts, count_pairs
 from lmprep.objectives.whole_rows import restore_whole
 from lmprep.ragged import Ragged
+from lmprep.remote import AnyPath
 from lmprep.shards.manifest import PARTIALS
 from lmprep.shards.reader import Shard
 from lmprep.shards.writer import write_batches, write_shard
@@ -35,7 +36,7 @@ Entry = dict[str, Any]
 
 
 def save(
-    folder: Path,
+    folder: AnyPath,
     place: Place,
     sequences: Sequences,
     settings: BuildSettings,
@@ -64,7 +65,11 @@ def save(
 
 
 def _save_rows(
-    folder: Path, name: str, sequences: Sequences, settings: BuildSettings, vocabulary: Vocabulary
+    folder: AnyPath,
+    name: str,
+    sequences: Sequences,
+    settings: BuildSettings,
+    vocabulary: Vocabulary,
 ) -> Entry:
     columns = {"input_ids": Ragged(sequences.ids, sequences.offsets), **sequences.provenance()}
     length = settings.sequences.length
@@ -72,7 +77,11 @@ def _save_rows(
 
 
 def _save_pairs(
-    folder: Path, name: str, sequences: Sequences, settings: BuildSettings, vocabulary: Vocabulary
+    folder: AnyPath,
+    name: str,
+    sequences: Sequences,
+    settings: BuildSettings,
+    vocabulary: Vocabulary,
 ) -> Entry:
     """Count the pairs of the sequences, and write them block by block as they are found."""
     assert isinstance(settings.objective_settings, CooccurrenceSettings)
@@ -85,30 +94,38 @@ def _batch(counts: Counts) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict({"word": words, "context": contexts, "units": units})
 
 
-def read_rows(folder: Path, entry: Entry, vocabulary: Vocabulary) -> Sequences:
+def read_rows(folder: AnyPath, entry: Entry, vocabulary: Vocabulary) -> Sequences:
     """The sequences that a file of rows holds."""
-    columns = Shard(folder / PARTIALS / entry["file"], entry).rows(np.arange(entry["rows"]))
+    with local_file(folder / PARTIALS / entry["file"]) as file:
+        columns = Shard(file, entry).rows(np.arange(entry["rows"]))
     return restore_whole(columns, None, vocabulary)
 
 
-def write_counts(path: Path, counts: NDArray[np.int64]) -> Entry:
+def write_counts(path: AnyPath, counts: NDArray[np.int64]) -> Entry:
     """Write counts of ids, int64 [V]; return the file's entry."""
     with atomic_file(path) as file:
         np.save(file, counts, allow_pickle=False)
-    return {"file": path.name, "bytes": path.stat().st_size}
+        size = file.tell()
+    return {"file": path.name, "bytes": size}
 
 
-def sum_counts(paths: Iterable[Path], vocabulary_size: int) -> NDArray[np.int64]:
+def read_counts(path: AnyPath) -> NDArray[np.int64]:
+    """Counts of ids that `write_counts` wrote, int64 [V]."""
+    counts: NDArray[np.int64] = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
+    return counts
+
+
+def sum_counts(paths: Iterable[AnyPath], vocabulary_size: int) -> NDArray[np.int64]:
     """The counts of all these files added up, int64 [V]."""
     total = np.zeros(vocabulary_size, np.int64)
     for path in paths:
-        total += np.load(path, allow_pickle=False)
+        total += read_counts(path)
     return total
 
 
-def read_pairs(path: Path) -> Iterator[Counts]:
+def read_pairs(path: AnyPath) -> Iterator[Counts]:
     """The counts that a file of pairs holds, block by block, memory-mapped."""
-    with pa.memory_map(str(path)) as file:
+    with local_file(path) as local, pa.memory_map(str(local)) as file:
         for batch in pa.ipc.open_stream(file):
             words, contexts, units = (column.to_numpy() for column in batch.columns)
             yield words, contexts, units

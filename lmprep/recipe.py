@@ -3,6 +3,7 @@
     [corpus]     files (relative to the recipe) and how to read them
     [vocab]      a vocabulary                -> OUT/tokenizer
     [build]      examples, a part set aside  -> OUT/train, OUT/valid
+    [teacher]    a model for it to learn from -> OUT/teacher, unless [pretrain] names one
     [pretrain]   a model                     -> OUT/run; with [[pretrain.stage]] tables, a length
                                                 each, the examples are OUT/train-LENGTH
     [evaluate]   held-out figures            -> OUT/evaluation.json
@@ -17,21 +18,24 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lmprep.corpus import expand
 from lmprep.engines import job
+from lmprep.engines.counting import Workers
 from lmprep.errors import UsageError
 from lmprep.evaluation import evaluate
 from lmprep.files import json_sha256, write_json
+from lmprep.pretrain_settings import PretrainSettings
 from lmprep.recipe_file import Recipe
-from lmprep.settings import PretrainSettings
 from lmprep.shards.manifest import read_manifest
 from lmprep.training import checkpoints
 from lmprep.training.loop import OnProgress
 from lmprep.training.pretraining import pretrain
+from lmprep.vectors.settings import VectorSettings
+from lmprep.vectors.training import train_vectors
 from lmprep.vocab import fingerprint, make_vocabulary
 
 OnText = Callable[[int], object]
@@ -44,7 +48,7 @@ class Step:
     """A step that has ended.
 
     Args:
-        name: `vocab`, `build`, `pretrain` or `evaluate`.
+        name: `vocab`, `build`, `teacher`, `pretrain` or `evaluate`.
         skipped: its result was there already.
         result: what it is about: counts for vocab and build, figures for the others.
     """
@@ -67,7 +71,7 @@ def run_recipe(
 
     Args:
         out: the folder of all results.
-        workers: processes of the build.
+        workers: processes of vocab and build.
         on_step: called after each step.
         text_display: opened around vocab and build; gives what is called with bytes of text read.
         training_display: opened around the training; gives its progress callback.
@@ -81,24 +85,37 @@ def run_recipe(
         )
     out.mkdir(parents=True, exist_ok=True)
     with text_display("vocab") as on_text:
-        step = _vocab(recipe, out / "tokenizer", on_text)
+        step = _vocab(recipe, out / "tokenizer", workers, on_text)
     on_step(step)
     with text_display("build") as on_text:
         step = _build(recipe, out, workers, on_text)
     on_step(step)
     if recipe.pretrain is None:
         return {}
+    settings = recipe.pretrain
+    if recipe.teacher is not None and isinstance(settings, PretrainSettings):
+        with training_display() as on_progress:
+            step = _pretrain("teacher", recipe, recipe.teacher, out, on_progress)
+        on_step(step)
+        settings = replace(settings, teacher=str(out / "teacher"))
     with training_display() as on_progress:
-        step = _pretrain(recipe, recipe.pretrain, out, on_progress)
+        step = _pretrain("pretrain", recipe, settings, out, on_progress)
     on_step(step)
     step = _evaluate(out, out / f"valid{recipe.last}")
     on_step(step)
     return step.result
 
 
-def _vocab(recipe: Recipe, folder: Path, on_text: OnText) -> Step:
+def _vocab(recipe: Recipe, folder: Path, workers: int, on_text: OnText) -> Step:
     if not folder.exists():
-        result = make_vocabulary(recipe.corpus, folder, recipe.vocab, recipe.reading, on_text)
+        result = make_vocabulary(
+            recipe.corpus,
+            folder,
+            recipe.vocab,
+            recipe.reading,
+            on_text,
+            engine=Workers(workers),
+        )
         return Step(name="vocab", skipped=False, result=result)
     made = _read_json(folder / "training.json") or {}
     inputs = expand(recipe.corpus, format=recipe.reading.format)
@@ -130,18 +147,24 @@ def _build(recipe: Recipe, out: Path, workers: int, on_text: OnText) -> Step:
 
 
 def _pretrain(
-    recipe: Recipe, settings: PretrainSettings, out: Path, on_progress: OnProgress
+    name: str,
+    recipe: Recipe,
+    settings: PretrainSettings | VectorSettings,
+    out: Path,
+    on_progress: OnProgress,
 ) -> Step:
-    result = pretrain(
-        [out / f"train{name}" for name in recipe.builds],
-        out / "run",
-        settings,
-        validation=out / f"valid{recipe.last}",
-        resume=True,
-        on_progress=on_progress,
-    )
+    datasets = [out / f"train{length}" for length in recipe.builds]
+    run, valid = out / ("run" if name == "pretrain" else name), out / f"valid{recipe.last}"
+    if isinstance(settings, VectorSettings):
+        result = train_vectors(
+            datasets[0], run, settings, validation=valid, resume=True, on_progress=on_progress
+        )
+    else:
+        result = pretrain(
+            datasets, run, settings, validation=valid, resume=True, on_progress=on_progress
+        )
     facts = {"step": result.step, "tokens": result.tokens, "seconds": result.seconds}
-    return Step(name="pretrain", skipped=result.already_finished, result=facts | result.losses)
+    return Step(name=name, skipped=result.already_finished, result=facts | result.losses)
 
 
 def _evaluate(out: Path, valid: Path) -> Step:

@@ -11,12 +11,11 @@ from typing import Any
 
 from lmprep.build_settings import BuildSettings
 from lmprep.errors import UsageError
-from lmprep.models.settings import model_settings
+from lmprep.models.settings import MODELS, model_settings
 from lmprep.objective_settings import FORMS
+from lmprep.pretrain_settings import BUDGETS, PretrainSettings
 from lmprep.settings import (
-    BUDGETS,
     CorpusSettings,
-    PretrainSettings,
     VocabSettings,
     parse_assignment,
     parse_duration,
@@ -24,10 +23,14 @@ from lmprep.settings import (
     settings_from,
 )
 from lmprep.training.fit import check_shape
-from lmprep.training.tasks import check_trainable
+from lmprep.vectors.settings import OBJECTIVES, VectorSettings
 
 _DEFAULT_VALID = "5%"
-_TABLES = ("corpus", "vocab", "build", "pretrain", "evaluate")
+_TABLES = ("corpus", "vocab", "build", "teacher", "pretrain", "evaluate")
+# What a teacher does not inherit from its student's training.
+_OF_STUDENTS = (
+    "model", "init", "teacher", "temperature", "token_weight", "teacher_weight", "cosine_weight",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +42,8 @@ class Recipe:
         corpus: input arguments, relative paths already joined to the recipe's folder.
         reading, vocab, pretrain: the settings of the steps; pretrain is None for a recipe that
             trains nothing.
+        teacher: how the model is trained that `pretrain` distils; None where it is there already,
+            or none is wanted.
         builds: the settings of the examples by what follows `train` and `valid` in the names of
             their folders: one for each length of the stages (`-128`), or one (``).
     """
@@ -48,7 +53,8 @@ class Recipe:
     reading: CorpusSettings
     vocab: VocabSettings
     builds: dict[str, BuildSettings]
-    pretrain: PretrainSettings | None
+    pretrain: PretrainSettings | VectorSettings | None
+    teacher: PretrainSettings | None = None
 
     @property
     def build(self) -> BuildSettings:
@@ -101,7 +107,7 @@ def _change(tables: dict[str, Any], change: str) -> None:
     table, _, key = name.partition(".")
     refuse_unknown("table", [table], _TABLES)
     kept = tables.get(table, {})
-    if table == "pretrain" and key in BUDGETS:  # one budget takes the place of another
+    if table in ("teacher", "pretrain") and key in BUDGETS:  # one budget takes the place of another
         kept = {name: old for name, old in kept.items() if name not in BUDGETS}
     if (table, key) == ("build", "length"):  # one length for all of the training
         tables.get("pretrain", {}).pop("stage", None)
@@ -144,6 +150,9 @@ def _recipe(path: Path, tables: Mapping[str, Any], corpus: Sequence[str]) -> Rec
         pretrain=_pretrain_settings(path, given["pretrain"], list(made.values()))
         if trains
         else None,
+        teacher=_teacher_settings(path, given, list(made.values()))
+        if "teacher" in tables
+        else None,
     )
 
 
@@ -159,15 +168,18 @@ def _stages(table: dict[str, Any]) -> list[int]:
         refuse_unknown("key of a stage", stage, ("length", "share", "steps"))
         if "length" not in stage or len(stage) != 2:
             raise ValueError(f"stage {stage} needs a length and either a share or steps")
+        for key in {"length", "steps"} & stage.keys():
+            if type(stage[key]) is not int or stage[key] < 1:
+                raise ValueError(f"{key} of a stage is {stage[key]!r}, not a whole number above 0")
     shares = [stage.get("share") for stage in written]
     if None in shares:
-        steps = [stage.get("steps", 0) for stage in written]
-        if not all(steps):
+        if not all("steps" in stage for stage in written):
             raise ValueError("either all stages have steps or all have a share")
+        steps = [stage["steps"] for stage in written]
         if not any(budget in table for budget in BUDGETS):
             table["steps"] = sum(steps)
         shares = [Fraction(each, sum(steps)) for each in steps]
-    lengths = [int(stage["length"]) for stage in written]
+    lengths = [stage["length"] for stage in written]
     if lengths:
         table["stages"] = [f"{n}:{share}" for n, share in zip(lengths, shares, strict=True)]
     return lengths
@@ -193,9 +205,12 @@ def _files(path: Path, files: Any) -> tuple[str, ...]:
 
 def _pretrain_settings(
     path: Path, given: dict[str, Any], builds: Sequence[BuildSettings]
-) -> PretrainSettings:
+) -> PretrainSettings | VectorSettings:
     """The table [pretrain], with a model that is there and can learn from what is built."""
-    check_trainable(builds[0].objective, path)
+    if builds[0].objective in OBJECTIVES:
+        vectors = settings_from(VectorSettings, given)
+        vectors.check_objective(builds[0].objective)
+        return vectors
     if isinstance(given.get("time"), str):
         given["time"] = parse_duration(given["time"])
     if str(given.get("model", "")).endswith(".toml"):
@@ -206,6 +221,28 @@ def _pretrain_settings(
         for build in builds:
             check_shape(model, build.objective, build.sequences.length, path)
     return settings
+
+
+def _teacher_settings(
+    path: Path, given: Mapping[str, dict[str, Any]], builds: Sequence[BuildSettings]
+) -> PretrainSettings | None:
+    """The table [teacher]: what it does not say is as in [pretrain], the model a BERT of its size.
+
+    None when [pretrain] names a teacher that is there already.
+    """
+    student, stated = given["pretrain"], given["teacher"]
+    budgets = BUDGETS if any(budget in stated for budget in BUDGETS) else ()
+    left_out = (*_OF_STUDENTS, *budgets)
+    table = {k: v for k, v in student.items() if k not in left_out} | stated
+    size = str(student.get("model", "")).rpartition("-")[2]
+    table.setdefault("model", f"bert-{size}")
+    if table["model"] not in MODELS and not str(table["model"]).endswith(".toml"):
+        raise ValueError(
+            f"a teacher of the size of {student.get('model')!r} has no name; give [teacher] a model"
+        )
+    settings = _pretrain_settings(path, table, builds)
+    assert isinstance(settings, PretrainSettings), "teachers are encoders"
+    return None if student.get("teacher") else settings
 
 
 def _beside(path: Path, file: str) -> str:

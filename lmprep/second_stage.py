@@ -10,25 +10,24 @@ runs one, however often, writes the same bytes under the same names, then a rece
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from lmprep import partials
 from lmprep.build import Entry, Job, write_copy
 from lmprep.errors import LmprepError
 from lmprep.examples import PARTS, Place
-from lmprep.files import file_sha256, write_json
 from lmprep.objective_settings import CooccurrenceSettings
 from lmprep.objectives import OBJECTIVES
 from lmprep.objectives.cooccurrence import columns_of
 from lmprep.objectives.pair_counts import Counts
 from lmprep.objectives.pair_sums import PairSums
-from lmprep.shards.manifest import PARTIALS, RECEIPTS, WORD_COUNTS
+from lmprep.remote import AnyPath
+from lmprep.shards.manifest import PARTIALS, RECEIPTS, WORD_COUNTS, write_receipt
 from lmprep.shards.schema import to_arrow
 from lmprep.shards.writer import shard_name, write_batches
 
@@ -57,7 +56,7 @@ class Task:
     words: tuple[int, int] = (0, 0)
 
 
-def receipt_path(out: Path, place: Place) -> Path:
+def receipt_path(out: AnyPath, place: Place) -> AnyPath:
     """Where the receipt of a task lies."""
     return out / RECEIPTS / f"second-{place.part}-{place.source:05d}-{place.partition:05d}.json"
 
@@ -120,9 +119,9 @@ def papers(job: Job, receipts: Sequence[Receipt], part: str) -> dict[str, Any]:
     """
     second_stage = OBJECTIVES[job.settings.objective].second_stage
     if second_stage == "counts":
-        path = job.folder(part) / WORD_COUNTS
-        entry = {"file": path.name, "bytes": path.stat().st_size, "sha256": file_sha256(path)}
-        return {"word_counts": entry}
+        content = (job.folder(part) / WORD_COUNTS).read_bytes()
+        sha256 = hashlib.sha256(content).hexdigest()
+        return {"word_counts": {"file": WORD_COUNTS, "bytes": len(content), "sha256": sha256}}
     return _texts(receipts, part) if second_stage == "sums" else {}
 
 
@@ -153,7 +152,7 @@ def run_task(job: Job, task: Task) -> Receipt:
         "text_bytes": 0,  # all text was read in the first stage
         "warnings": [],
     }
-    write_json(receipt_path(job.out, task.place), receipt)
+    write_receipt(receipt_path(job.out, task.place), receipt)
     return receipt
 
 
@@ -161,7 +160,7 @@ def _thin(job: Job, task: Task) -> tuple[list[Entry], dict[str, int]]:
     """Skip-gram's shards of a partition; tokens dropped are those of the first copy."""
     rows = next(entry for entry in task.partials if entry["file"].endswith(".arrow"))
     sequences = partials.read_rows(job.folder(task.place.part), rows, job.tokenizer.vocabulary)
-    counts = np.load(job.out / WORD_COUNTS, allow_pickle=False)
+    counts = partials.read_counts(job.out / WORD_COUNTS)
     shards = [
         write_copy(job, sequences, task.place, copy, counts) | task.about
         for copy in range(job.settings.copies)

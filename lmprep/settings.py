@@ -16,9 +16,12 @@ from typing import Any, TypeVar
 FAMILIES = ("bert", "roberta", "gpt2", "t5", "ul2")
 PAIRS = ("none", "nsp", "sop")
 SEQUENCES = ("packed", "document")
-FORMATS = ("txt", "jsonl")
+FORMATS = ("txt", "jsonl", "parquet", "arrow")
+ENCODING_ERRORS = ("error", "replace", "skip")
+ON_ERROR = ("stop", "skip")
 DOCUMENTS = ("blank", "line", "file")
 SENTENCES = ("line", "icu", "none")
+DEDUP = ("none", "exact")
 
 Number = Fraction
 """A field of this type is any exact number; one that is annotated as Fraction is a rate."""
@@ -187,7 +190,10 @@ class CorpusSettings(Settings):
         format: one of `FORMATS`, or None: by the suffix of each file.
         documents: text files: a document ends at an empty line (`blank`), at every line end
             (`line`), or with its file (`file`).
-        text_field: records: the field that holds the text.
+        text_field: records and tables: the field or column that holds the text.
+        encoding_errors: text that is not UTF-8 is refused (`error`), each malformed sequence
+            becomes U+FFFD (`replace`), or the line is left out and counted (`skip`).
+        on_error: records without a text are refused (`stop`), or left out and counted (`skip`).
         sentences: one of `SENTENCES`; empty means `line` for text files and `icu` for records.
         language: whose sentence rules and abbreviations ICU uses, such as `en` or `pt_BR`.
     """
@@ -195,6 +201,8 @@ class CorpusSettings(Settings):
     format: str | None = None
     documents: str = "blank"
     text_field: str = "text"
+    encoding_errors: str = "error"
+    on_error: str = "stop"
     sentences: str = ""
     language: str = "en"
 
@@ -202,6 +210,8 @@ class CorpusSettings(Settings):
         if self.format is not None:
             choice("format", self.format, FORMATS)
         choice("documents", self.documents, DOCUMENTS)
+        choice("encoding_errors", self.encoding_errors, ENCODING_ERRORS)
+        choice("on_error", self.on_error, ON_ERROR)
         if self.sentences:
             choice("sentences", self.sentences, SENTENCES)
         if not re.fullmatch(r"[a-z]{2,3}([_-][A-Za-z0-9]{2,8})*", self.language):
@@ -244,7 +254,7 @@ PAIRS_SHORT = Fraction(1, 10)
 """Share of pairs that aim at a shorter length unless given (BERT's code)."""
 
 ALGORITHMS = ("wordpiece", "bpe", "byte-bpe", "unigram", "word")
-CRITERIA = ("frequency",)
+CRITERIA = ("frequency", "likelihood", "top-down")
 _FAMILY_OF = {
     "wordpiece": "bert",
     "word": "bert",
@@ -262,7 +272,7 @@ class VocabSettings(Settings):
         algorithm: one of `ALGORITHMS`.
         size: number of ids, special tokens and sentinels included.
         family: one of `FAMILIES`; by default the one that goes with the algorithm.
-        criterion: WordPiece: what the next merge maximises.
+        criterion: WordPiece: which pieces are chosen, one of `CRITERIA`.
         cased: keep capitals and accents (WordPiece and word; the others always do).
         sentinels: t5 and ul2: number of `<extra_id_i>`; 0 means the family's own (100, 256).
     """
@@ -288,166 +298,9 @@ class VocabSettings(Settings):
             raise ValueError(f"sentinels {self.sentinels} is negative")
         if self.sentinels and self.family not in ("t5", "ul2"):
             raise ValueError(f"sentinels apply to the families t5 and ul2, not to {self.family}")
+        if self.criterion != "frequency" and self.algorithm != "wordpiece":
+            raise ValueError(
+                f"criterion {self.criterion} applies to wordpiece, not to {self.algorithm}"
+            )
         if self.cased and self.algorithm not in ("wordpiece", "word"):
             raise ValueError(f"cased applies to wordpiece and word; {self.algorithm} always is")
-
-
-OPTIMIZERS = ("adamw", "muon")
-SCHEDULES = ("linear", "cosine", "inverse-sqrt", "wsd", "constant")
-SHARDINGS = ("replicate", "shard")
-COMPILE = ("auto", "on", "off")
-PRECISIONS = ("auto", "bf16", "fp32")
-DEVICES = ("auto", "cpu", "cuda")
-BUDGETS = ("steps", "tokens", "time")
-_TRAINING_CHOICES = {
-    "optimizer": OPTIMIZERS,
-    "schedule": SCHEDULES,
-    "precision": PRECISIONS,
-    "device": DEVICES,
-    "compile": COMPILE,
-    "sharding": SHARDINGS,
-}
-_POSITIVE = ("batch_tokens", "clip", "skips", "checkpoint_every", "keep_last", "log_every")
-
-
-@dataclass(frozen=True, kw_only=True)
-class PretrainSettings(Settings):
-    """How a model is trained. Exactly one of steps, tokens and time says for how long.
-
-    Args:
-        model: a name of `models.settings.MODELS`, or a TOML file; empty with `init`, whose model
-            it then is.
-        init: where the first weights come from: a run folder, a folder of Hugging Face's layout or
-            a name on its hub; None draws them.
-        steps: updates of the weights.
-        tokens: tokens of the rows seen, before corruption; padding not counted.
-        time: seconds of training, validations and checkpoints not counted; the schedule follows
-            the clock.
-        stages: of the training, one after another, as `LENGTH:SHARE`: its datasets are those with
-            sequences of this length, and it has this share of the budget; empty for one stage of
-            all datasets.
-        weights: shares of the datasets in a batch, in their order; empty in proportion to their
-            rows.
-        batch_tokens: positions in the inputs of an update over all devices. What an
-            encoder-decoder predicts comes on top.
-        micro_tokens: positions that a device computes at once, several times for an update if
-            need be; None chooses.
-        packed: whether rows that are shorter than `length` share one, kept apart, instead of being
-            padded; where padding would take a tenth of the positions or more.
-        optimizer: `adamw`, or `muon` for the matrices of the blocks and AdamW for the rest.
-        lr: peak learning rate; by default 5e-4, or 1e-4 for models 768 wide or wider.
-        schedule: after the warmup, `linear` and `cosine` fall to `final_lr` at the end,
-            `inverse-sqrt` falls with the root of the progress, `wsd` stays and falls linearly in
-            the last part (`cooldown`), `constant` stays.
-        warmup: share of the training in which the learning rate rises to its peak.
-        cooldown: share of the training, at its end, in which the rate of `wsd` falls.
-        final_lr: what the rate falls to, as a share of the peak.
-        weight_decay: of matrices and embeddings; biases and norms never decay.
-        beta1, beta2: AdamW's.
-        clip: the norm gradients are scaled down to.
-        dropout: of hidden states and of attention; by default the model's.
-        precision: `auto` is bf16 where the processor has instructions for it, else fp32.
-        device: `auto` is cuda where there is one.
-        compile: whether torch compiles the model; `auto` does on CUDA.
-        sharding: under `torchrun`, every process has the whole model (`replicate`), or a part of
-            weights, gradients and optimizer (`shard`).
-        seed: of weights, order and dropout.
-        token_weight, pair_weight, boundary_weight: of the losses in their sum: of the predicted
-            tokens, of sentence pairs, of the span-boundary objective.
-        spike: a step whose loss lies more than so many standard deviations above the mean of the
-            last 128 is skipped; 0 skips only what is infinite or not a number.
-        skips: skipped steps in a row that end the training.
-        checkpoint_every: steps from one checkpoint (and validation) to the next.
-        keep_last: newest checkpoints that are kept.
-        keep_every: steps from one checkpoint that is kept for good to the next; None keeps none.
-        log_every: steps in a line of the metrics.
-        static: later epochs see the stored corruption again instead of a new one.
-    """
-
-    model: str = ""
-    init: str | None = None
-    steps: int | None = None
-    tokens: int | None = None
-    time: float | None = None
-    stages: tuple[str, ...] = ()
-    weights: tuple[Fraction, ...] = ()
-    batch_tokens: int = 4096
-    micro_tokens: int | None = None
-    packed: bool = True
-    optimizer: str = "adamw"
-    lr: float | None = None
-    schedule: str = "linear"
-    warmup: Fraction = Fraction(1, 10)
-    cooldown: Fraction = Fraction(1, 5)
-    final_lr: Fraction = Fraction(0)
-    weight_decay: float = 0.01
-    beta1: float = 0.9
-    beta2: float = 0.999
-    clip: float = 1.0
-    dropout: float | None = None
-    precision: str = "auto"
-    device: str = "auto"
-    compile: str = "auto"
-    sharding: str = "replicate"
-    seed: int = 0
-    token_weight: float = 1.0
-    pair_weight: float = 1.0
-    boundary_weight: float = 1.0
-    spike: float = 6.0
-    skips: int = 20
-    checkpoint_every: int = 500
-    keep_last: int = 2
-    keep_every: int | None = None
-    log_every: int = 10
-    static: bool = False
-
-    def __post_init__(self) -> None:
-        for name, choices in _TRAINING_CHOICES.items():
-            choice(name, getattr(self, name), choices)
-        if not self.model and self.init is None:
-            raise ValueError("a model is needed, such as bert-mini; or an init, whose model it is")
-        budgets = [name for name in BUDGETS if getattr(self, name) is not None]
-        if len(budgets) != 1:
-            found = " and ".join(budgets) or "none"
-            raise ValueError(f"exactly one of steps, tokens and time is needed; found {found}")
-        optional = [n for n in ("micro_tokens", "keep_every") if getattr(self, n) is not None]
-        for name in (*budgets, *optional, *_POSITIVE):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ValueError(f"{name} {getattr(self, name)} must be above 0")
-        if self.lr is not None and not 0 < self.lr < 1:
-            raise ValueError(f"lr {self.lr} must be between 0 and 1")
-        for name in ("dropout", "beta1", "beta2"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value < 1:
-                raise ValueError(f"{name} {value} must be from 0 to below 1")
-        for name in ("weight_decay", "token_weight", "pair_weight", "boundary_weight", "spike"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ValueError(f"{name} {getattr(self, name)} must not be negative")
-        if not 0 <= self.seed < 2**63:
-            raise ValueError(f"seed {self.seed} must be from 0 to 2^63 - 1")
-        total = sum((share for _, share in map(parse_stage, self.stages)), Fraction(0))
-        if self.stages and total != 1:
-            raise ValueError(f"the shares of the stages come to {decimal(total)}; they must make 1")
-        if self.weights and (sum(self.weights) != 1 or not all(self.weights)):
-            raise ValueError("weights must be above 0 and make 1, such as 0.7 and 0.3")
-        self._check_schedule()
-
-    def _check_schedule(self) -> None:
-        """Shares in range, and none that the schedule would pass over."""
-        for name in ("warmup", "cooldown", "final_lr"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} {getattr(self, name)} must be from 0 to 1")
-        if self.schedule == "inverse-sqrt" and not self.warmup:
-            raise ValueError("inverse-sqrt falls from the end of the warmup, which must be above 0")
-        if self.schedule in ("inverse-sqrt", "constant") and self.final_lr:
-            raise ValueError(
-                f"final_lr {decimal(self.final_lr)} is for linear, cosine and wsd; "
-                f"{self.schedule} does not fall to it"
-            )
-        if self.schedule != "wsd" and self.cooldown != PretrainSettings.cooldown:
-            raise ValueError(f"cooldown is for the schedule wsd, not for {self.schedule}")
-        if self.schedule == "wsd" and self.cooldown == 0:
-            raise ValueError("wsd falls in its cooldown, which must be above 0; or use constant")
-        if self.schedule == "wsd" and self.warmup + self.cooldown > 1:
-            both = f"warmup {decimal(self.warmup)} and cooldown {decimal(self.cooldown)}"
-            raise ValueError(f"{both} are more than the whole training: they may make 1 at most")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from hypothesis import settings
 if "LMPREP_CACHE_DIR" not in os.environ:
     _cache = tempfile.TemporaryDirectory(prefix="lmprep-tests-")
     os.environ["LMPREP_CACHE_DIR"] = _cache.name
+# As the command line does: on a busy machine threads that wait awake triple the time of a step.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # No deadline: the first call of a kernel compiles it. The same examples in every run.
 settings.register_profile("lmprep", deadline=None, derandomize=True)
@@ -29,6 +32,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--rounds", type=int, default=1, help="of each attack of tests/faults (default 1)"
     )
+
+
+@pytest.fixture(autouse=True)
+def loudness() -> Iterator[None]:
+    """Commands in this process leave their -q and -v behind, for their workers: not here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LMPREP_VERBOSITY", "0")
+        yield
+    logging.getLogger("lmprep").setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from lmprep.files import write_json
 from lmprep.models.construction import new_model
 from lmprep.models.language_model import LanguageModel
 from lmprep.models.settings import model_settings
-from lmprep.settings import PretrainSettings
+from lmprep.pretrain_settings import PretrainSettings
 from lmprep.shards.reader import Dataset
 from lmprep.tokenization import folder as tokenizer_folder
 from lmprep.training import checkpoints, run_folder

@@ -18,6 +18,16 @@ BERT = Vocabulary(
 )
 ROBERTA = replace(BERT, family="roberta")
 
+# What a manifest says beside its shards, vocabulary and copies: as little as it may.
+PAPER = {
+    "objective": "clm", "part": "train", "inputs": [], "fingerprint": "f" * 64,
+    "tokenizer_sha256": "0" * 64, "documents": 1, "input_tokens": 1, "drops": {},
+}  # fmt: skip
+SETTINGS = {
+    "objective_settings": {}, "sequences": {}, "copies": 1, "seed": 0, "keep_order": False,
+    "dedup": "none",
+}  # fmt: skip
+
 seeds = st.integers(0, 2**63 - 1)
 
 

@@ -8,12 +8,15 @@ from pathlib import Path
 
 import datasets
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import lmprep
 from lmprep.batches import Tokens
 from lmprep.build import Builder
 from lmprep.build_settings import BuildSettings
+from lmprep.checks.verify import verify
 from lmprep.engines import job
 from lmprep.errors import InputError, LmprepError, UsageError
 from lmprep.shards import schema
@@ -57,6 +60,25 @@ def test_bytes_do_not_depend_on_workers(corpus, tokenizer, tmp_path, workers, co
     assert sum(name.endswith(".arrow") for name in one) >= 4
     assert one == tree(tmp_path / "many")
     assert tree(tmp_path / "one-valid") == tree(tmp_path / "many-valid")
+
+
+def test_records_and_tables_of_the_same_texts_give_the_same_shards(tokenizer, tmp_path):
+    texts = [f"Ba ke lo {i}.\nMi nu ra so." for i in range(200)]
+    records = tmp_path / "a.jsonl.zst"
+    lines = "".join(json.dumps({"text": text}) + "\n" for text in texts).encode()
+    records.write_bytes(pa.compress(lines, codec="zstd", asbytes=True))
+    datasets.Dataset.from_dict({"text": texts}).save_to_disk(tmp_path / "saved")
+    pq.write_table(pa.table({"text": texts}), tmp_path / "a.parquet", row_group_size=70)
+    shards = []
+    for corpus in (records, tmp_path / "a.parquet", tmp_path / "saved"):
+        out = tmp_path / f"{corpus.name}-out"
+        plan = plan_of(corpus, tokenizer, out, length=32, partition_size="2kB")
+        job.run(plan, workers=2, resume=False, force=False)
+        assert [check for check in verify(out, [str(corpus)]) if not check.passed] == []
+        shards.append({k: v for k, v in tree(out).items() if k.endswith(".arrow")})
+
+    assert len(shards[0]) > 2
+    assert shards[0] == shards[1] == shards[2]
 
 
 def test_a_moved_corpus_is_the_same_corpus(corpus, tokenizer, tmp_path):

@@ -114,4 +114,4 @@ def test_the_table_says_how_sequences_are_made_and_what_is_trained():
         families = "all" if len(form.families) == 5 else ", ".join(form.families)
         assert cells[3] == f"{form.sequences[0]}, {form.length}"
         assert cells[4] == families
-        assert cells[5] == ("yes" if objective in MODEL_KINDS else "")
+        assert cells[5] == MODEL_KINDS[objective]

@@ -13,40 +13,81 @@ import lmprep
 
 PACKAGE = Path(lmprep.__file__).parent
 PRIMITIVES = {
-    "lmprep", "errors", "settings", "objective_settings", "jit", "ragged", "keyed_random",
-    "vocabulary", "batches", "files",
+    "lmprep", "allocator", "errors", "settings", "objective_settings", "pretrain_settings",
+    "jit", "ragged", "keyed_random", "vocabulary", "batches", "files", "remote",
 }  # fmt: skip
 SIDE_BY_SIDE = {"corpus", "tokenization", "sequences", "objectives", "shards"}
-BUILDING = {"build_settings", "examples", "partials", "build", "second_stage"}
+BUILDING = {"build_settings", "duplicates", "examples", "partials", "build", "second_stage"}
 MAKING = SIDE_BY_SIDE | BUILDING | {"dynamic", "vocab"}
-TRAINING = {"models", "training", "engines", "checks", "evaluation"}
+TRAINING = {"models", "training", "vectors", "engines", "checks", "evaluation"}
 
 # Part of the package -> other parts it may import, beside the primitives.
 MAY_IMPORT: dict[str, set[str]] = {
     **{name: set() for name in PRIMITIVES | SIDE_BY_SIDE},
     # `lmprep` itself finds its public names on first use.
-    "lmprep": {"dynamic", "shards"},
+    "lmprep": {"api", "dynamic", "shards"},
     "models": set(),
     "dynamic": {"objectives", "shards"},
     "build_settings": {"objectives", "shards"},
     "examples": {"objectives", "sequences", "dynamic", "build_settings"},
     "partials": {"objectives", "shards", "build_settings", "examples"},
-    "build": SIDE_BY_SIDE | {"dynamic", "build_settings", "examples", "partials"},
+    "duplicates": {"corpus", "shards"},
+    "build": SIDE_BY_SIDE | {"dynamic", "build_settings", "duplicates", "examples", "partials"},
     "second_stage": {"objectives", "shards", "build_settings", "examples", "partials", "build"},
-    "vocab": {"corpus", "tokenization"},
+    "vocab": {"corpus", "tokenization", "vocabulary_report"},
+    "vocabulary_report": {"corpus", "tokenization"},
+    "encoding": {"corpus", "tokenization", "shards"},
     "engines": MAKING,
     "checks": MAKING,
     "training": MAKING | {"models"},
-    "evaluation": MAKING | {"models", "training"},
+    "vectors": MAKING | {"training"},
+    "evaluation": MAKING | {"models", "training", "vectors"},
     "export": MAKING | {"models", "training", "evaluation"},
+    "finetuning": MAKING | {"models", "training", "evaluation"},
+    "inference": MAKING | {"models", "training", "evaluation", "finetuning"},
+    "prompting": MAKING | {"models", "training", "evaluation", "finetuning", "inference"},
+    "probing": MAKING | TRAINING | {"finetuning", "inference"},
+    "api": MAKING | TRAINING | {"build_settings", "export", "finetuning"},
+    "doctor": {"corpus", "training"},
+    "convert": {"shards"},
+    "overlap": SIDE_BY_SIDE,
+    "merge": MAKING | {"engines"},
     "recipe_file": MAKING | TRAINING,
     "recipe": MAKING | TRAINING | {"recipe_file"},
-    "report": set(),
+    "recipe_reference": MAKING | TRAINING,
+    "report": MAKING | TRAINING,
     "shipped": set(),
-    "cli": MAKING | TRAINING | {"recipe", "recipe_file", "report", "shipped", "export"},
+    "cli": MAKING
+    | TRAINING
+    | {
+        "doctor",
+        "encoding",
+        "convert",
+        "merge",
+        "overlap",
+        "recipe",
+        "recipe_file",
+        "report",
+        "shipped",
+        "export",
+        "finetuning",
+        "inference",
+        "prompting",
+        "probing",
+    },
     "__main__": {"cli"},
 }
-TORCH = {"models", "training", "evaluation", "export"}
+TORCH = {
+    "models",
+    "training",
+    "vectors",
+    "evaluation",
+    "export",
+    "finetuning",
+    "inference",
+    "prompting",
+    "probing",
+}
 BARE = {"objectives", "sequences"}  # numpy and the primitives only
 
 

@@ -29,7 +29,10 @@ RECIPES: dict[str, tuple[str, str, str, list[str]]] = {
     ),
     "clm": (
         'algorithm = "byte-bpe"\nfamily = "gpt2"\nsize = 330', 'objective = "clm"', "gpt2-tiny",
-        ["next tokens", "by frequency alone", "sentinels, starts and ends"],
+        [
+            "next tokens", "by frequency alone", "sentinels, starts and ends",
+            "bits per byte of text",
+        ],
     ),
     "t5": (
         'algorithm = "unigram"\nsize = 140\nsentinels = 30', 'objective = "t5"\nnoise = "mass"',
@@ -46,6 +49,15 @@ RECIPES: dict[str, tuple[str, str, str, list[str]]] = {
         ["corrupted tokens", "by frequency alone", "sentinels, starts and ends"],
     ),
 }  # fmt: skip
+RECIPES["electra"] = (
+    'algorithm = "wordpiece"\nsize = 120', 'objective = "electra"', "electra-tiny",
+    ["masked tokens, by the generator", "by frequency alone", "replaced or not",
+     "by their share alone"],
+)  # fmt: skip
+RECIPES["infoword"] = (
+    'algorithm = "wordpiece"\nsize = 120', 'objective = "infoword"\nngram_max = 2', "bert-tiny",
+    ["masked tokens", "by frequency alone", "n-grams by their contexts", "by blind choice"],
+)  # fmt: skip
 PRETRAIN = '[pretrain]\nmodel = "{}"\nsteps = 3\nbatch_tokens = 192'
 
 
@@ -114,8 +126,8 @@ def test_without_a_model_a_recipe_ends_with_its_examples(corpus, tmp_path):
             "These fit: gpt-tiny",
         ),
         (
-            'algorithm = "wordpiece"\nsize = 120', 'objective = "electra"', "bert-tiny",
-            "r.toml: there is no model for the objective electra. These can be trained: mlm",
+            'algorithm = "wordpiece"\nsize = 120', 'objective = "bilm"', "bert-tiny",
+            "r.toml: the objective bilm needs a model of kind bi-lstm, not encoder",
         ),
         (
             'algorithm = "wordpiece"\nsize = 120', 'objective = "mlm"\nlength = 600', "bert-tiny",

@@ -82,6 +82,8 @@ def test_what_is_set_wins_over_stages(tmp_path):
     [
         ("steps = 3", "share = 0.5", [], "either all stages have steps or all have a share"),
         ("", "steps = 3", [], "needs a length and either a share or steps"),
+        ("steps = 3", "steps = 8.99", [], "steps of a stage is 8.99, not a whole number above 0"),
+        ("steps = 3", "steps = 0", [], "steps of a stage is 0, not a whole number above 0"),
         ("steps = 3", "step = 3", [], "did you mean steps?"),
         (
             "share = 0.5",

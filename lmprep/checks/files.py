@@ -14,6 +14,7 @@ from lmprep.checks.record import Check, Contract
 from lmprep.files import file_sha256
 from lmprep.shards.manifest import parse_shard_name
 from lmprep.shards.schema import smallest
+from lmprep.shards.trust import check_arrow, check_message
 
 Entry = dict[str, Any]
 
@@ -86,22 +87,17 @@ def _hash_fault(path: Path, entry: Entry) -> str:
 def _arrow_fault(path: Path, entry: Entry) -> str:
     try:
         with pa.memory_map(str(path)) as file:
-            reader = pa.ipc.open_stream(file)
+            messages = pa.ipc.MessageReader.open_stream(file)
+            schema = pa.ipc.read_schema(messages.read_next_message())
             offsets = [file.tell()]
-            for batch in reader:
-                batch.validate(full=True)
-                if nulls := [n for n in batch.schema.names if _has_nulls(batch.column(n))]:
-                    return f"column {nulls[0]} has nulls"
+            for message in messages:
+                check_message(message)
+                check_arrow(pa.ipc.read_record_batch(message, schema))
                 offsets.append(file.tell())
-    except (pa.ArrowException, OSError) as error:
-        return str(error).splitlines()[0]
+    except (pa.ArrowException, OSError, ValueError, StopIteration) as error:
+        return str(error).splitlines()[0] if str(error) else "no schema"
     stated, found = entry["batch_offsets"], offsets[:-1]
     return "" if found == stated else f"batches at {found[:5]}..., not {stated[:5]}..."
-
-
-def _has_nulls(array: pa.Array) -> bool:
-    inner = array.values.null_count if pa.types.is_list(array.type) else 0
-    return bool(array.null_count or inner)
 
 
 LABEL_COLUMNS = {"nsp": "next_sentence_label", "sop": "sentence_order_label"}

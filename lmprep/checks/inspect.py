@@ -28,6 +28,15 @@ ROLES = ("text", "special", "sentinel", "masked", "random", "kept", "noise")
 NEXT_SENTENCE = ("B follows A", "B is from elsewhere")
 SENTENCE_ORDER = ("in order", "swapped")
 
+PREDICTED = {
+    "clm": "each token is predicted from those before it",
+    "electra": "masks are drawn in training, and each token is judged: replaced or not",
+    "bilm": "each token is predicted from those before it, and from those after it",
+    "skipgram": "frequent tokens are thinned out; each token predicts those around it",
+    "cooccurrence": "a token, one that stands near it, and how often, by distance",
+}
+"""What is predicted of rows that are stored as they are, by objective."""
+
 # Columns that say something of a row as a whole, as they are stored.
 _PLAIN = (
     "document", "first_sentence", "second_document", "second_sentence", "next_sentence_label",
@@ -96,7 +105,15 @@ class Pieces:
             return f"<{token}>"
         if self._bytes and token not in self._added:
             piece = _from_bytes(piece)
-        return "".join(c if c.isprintable() else _escaped(c) for c in piece)
+        return readable(piece)
+
+
+def readable(text: str) -> str:
+    """A text with everything escaped that is not seen or turns what follows: controls of all
+    kinds, of the writing direction too, and halves of surrogate pairs."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else _escaped(c) for c in text)
 
 
 def _escaped(character: str) -> str:
@@ -151,7 +168,7 @@ class Describer:
 
     def _row(self, row: Mapping[str, Any], number: int) -> Row:
         if "word" in row:
-            inputs, targets = self._tokens([row["word"]]), self._tokens([row["context"]])
+            inputs, targets = self.tokens([row["word"]]), self.tokens([row["context"]])
         else:
             inputs, targets = self._inputs(row), self._targets(row)
         facts = {name: row[name] for name in (*_PLAIN, *_LISTS) if name in row}
@@ -163,7 +180,8 @@ class Describer:
             facts=facts,
         )
 
-    def _tokens(self, ids: Sequence[int]) -> list[Token]:
+    def tokens(self, ids: Sequence[int]) -> list[Token]:
+        """Tokens of nothing but their ids."""
         return [Token(id=i, text=self._pieces[i], role=self._plain_role(i)) for i in ids]
 
     def _plain_role(self, token: int) -> str:
@@ -202,7 +220,7 @@ class Describer:
         if "labels" not in row or self._in_place:
             return []
         missing = frozenset(row["noise_positions"] if self._marks_noise else ())
-        tokens = self._tokens(row["labels"])
+        tokens = self.tokens(row["labels"])
         return [replace(t, role="noise") if i in missing else t for i, t in enumerate(tokens)]
 
 
@@ -222,7 +240,7 @@ def explain(facts: Mapping[str, Any]) -> list[str]:
         ("B: ", "second_document", "second_sentence"),
     ):
         if name in facts:
-            said.append(f"{prefix}{_origin(facts[name])}, sentence {facts[sentence]}")
+            said.append(f"{prefix}{origin(facts[name])}, sentence {facts[sentence]}")
     for name, meanings in (
         ("next_sentence_label", NEXT_SENTENCE),
         ("sentence_order_label", SENTENCE_ORDER),
@@ -240,7 +258,8 @@ def explain(facts: Mapping[str, Any]) -> list[str]:
     return said
 
 
-def _origin(document: int) -> str:
+def origin(document: int) -> str:
+    """A document as people count: its place in its source."""
     source, ordinal = document >> DOCUMENT_SHIFT, document & ((1 << DOCUMENT_SHIFT) - 1)
     return f"document {ordinal}" + (f" of source {source}" if source else "")
 

@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from lmprep.batches import Columns
 from lmprep.checks.inspect import Describer, Row
-from lmprep.dynamic import load
+from lmprep.dynamic import Redrawn, load
 from lmprep.objectives import stored_objective
 from lmprep.settings import refuse_unknown
 from lmprep.shards.reader import Dataset
@@ -33,12 +34,27 @@ def stored_rows(
     """
     dataset = load(folder, copy)
     chosen = _matching(Dataset(folder), where or {}, limit)
-    if not len(chosen):
-        return []
+    return describer_of(dataset).rows(dataset.rows(chosen), chosen.tolist()) if len(chosen) else []
+
+
+def describer_of(dataset: Dataset | Redrawn) -> Describer:
+    """What turns the columns of a dataset into records."""
     _, settings = stored_objective(dataset.manifest)
-    tokenizer = tokenizer_folder.load(folder / "tokenizer").tokenizer
-    describer = Describer(dataset.manifest["objective"], settings, dataset.vocabulary, tokenizer)
-    return describer.rows(dataset.rows(chosen), chosen.tolist())
+    tokenizer = tokenizer_folder.load(dataset.folder / "tokenizer").tokenizer
+    return Describer(dataset.manifest["objective"], settings, dataset.vocabulary, tokenizer)
+
+
+def originals(dataset: Dataset, columns: Columns) -> list[list[int]] | None:
+    """The ids of each row as they were before corruption.
+
+    None where that cannot be told, or nothing was corrupted.
+    """
+    objective, settings = stored_objective(dataset.manifest)
+    if not objective.draws or objective.restore is None:
+        return None
+    sequences = objective.restore(columns, settings, dataset.vocabulary)
+    bounds = zip(sequences.offsets[:-1], sequences.offsets[1:], strict=True)
+    return [sequences.ids[start:stop].tolist() for start, stop in bounds]
 
 
 def _matching(dataset: Dataset, where: Mapping[str, float], limit: int) -> NDArray[np.int64]:

@@ -36,7 +36,14 @@ from lmprep.keyed_random import key_for, permutation
 from lmprep.objective_settings import FORMS
 from lmprep.ragged import Ragged
 from lmprep.settings import SequenceSettings, settings_from
-from lmprep.shards.manifest import Manifest, parse_shard_name, read_manifest, refuse_dense
+from lmprep.shards.cached import local_folder
+from lmprep.shards.manifest import (
+    Manifest,
+    drawn_place,
+    parse_shard_name,
+    read_manifest,
+    refuse_dense,
+)
 from lmprep.shards.reader import vocabulary_from
 from lmprep.shards.schema import from_arrow, widened
 
@@ -57,7 +64,7 @@ def verify(folder: str | Path, source: Sequence[str] = ()) -> list[Check]:
         UsageError: there is no such folder, or no such source.
         DatasetError: its rows are in padded form.
     """
-    folder = Path(folder)
+    folder = local_folder(folder)
     try:
         manifest = read_manifest(folder)
     except DatasetError as error:
@@ -170,7 +177,7 @@ class Order:
         # Where a shard has more rows than stated, which another check reports, there is no order.
         if self._settings["keep_order"] or stop > entry["rows"]:
             return np.arange(start, stop)
-        source, partition, _ = parse_shard_name(entry["file"])
+        source, partition = drawn_place(entry)
         seed, purpose = self._settings["seed"], f"order {self._part}"
         key = key_for(seed, purpose, source=source, partition=partition)
         return permutation(entry["rows"], key, start, stop)

@@ -6,10 +6,12 @@ once; what is heavy is imported inside the functions.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
@@ -17,14 +19,26 @@ from typing import NoReturn
 import click
 
 from lmprep import __version__
+from lmprep.cli import log
 from lmprep.cli.build import build
+from lmprep.cli.completion import completion
+from lmprep.cli.convert import convert
+from lmprep.cli.decode import decode
 from lmprep.cli.docs import docs
+from lmprep.cli.doctor import doctor
+from lmprep.cli.encode import encode
 from lmprep.cli.evaluate import evaluate
 from lmprep.cli.export import export
+from lmprep.cli.finetune import finetune
 from lmprep.cli.inspect import inspect
+from lmprep.cli.merge import merge
+from lmprep.cli.overlap import overlap
 from lmprep.cli.plot import plot
+from lmprep.cli.predict import predict
 from lmprep.cli.pretrain import pretrain
+from lmprep.cli.prompt import prompt
 from lmprep.cli.recipes import recipes
+from lmprep.cli.report import report
 from lmprep.cli.run import run
 from lmprep.cli.stats import stats
 from lmprep.cli.try_ import try_
@@ -35,7 +49,22 @@ from lmprep.errors import LmprepError
 INTERRUPTED, TERMINATED = 130, 143
 
 
+class _ReaderGone(Exception):
+    """The reader of our output (`| head`) has enough."""
+
+
+class _Group(click.Group):
+    """Commands whose closed pipe is no failure, where click would leave with 1."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _ReaderGone from error
+
+
 @click.group(
+    cls=_Group,
     context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "LMPREP"},
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or missing input, 130 interrupted, "
     "143 terminated.",
@@ -54,10 +83,12 @@ def cli() -> None:
 
 
 for command in (
-    vocab, try_, build, inspect, verify, stats, pretrain, plot, evaluate, export, run,
-    recipes, docs,
+    vocab, encode, decode, try_, build, inspect, verify, stats, merge, convert, overlap, pretrain,
+    plot, report, evaluate, finetune, predict, prompt, export, run, recipes, docs, doctor,
+    completion,
 ):  # fmt: skip
     cli.add_command(command)
+    log.add_option(command)
 
 
 class _Terminated(BaseException):
@@ -66,22 +97,27 @@ class _Terminated(BaseException):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and leave with the exit codes of the manual."""
-    signal.signal(signal.SIGTERM, _on_sigterm)
-    _send_warnings_to_stderr()
+    _listen_to_stops()
+    logging.getLogger("lmprep").handlers = [log.Handler()]
+    sys.excepthook = log.show_bug
     _share_cores()
     try:
         code = cli.main(arguments, prog_name="lmprep", standalone_mode=False)
         sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
     except LmprepError as error:
-        _fail(str(error), error.exit_code)
+        facts = {"what": error.what, "path": error.path, "line": error.line, "fix": error.fix}
+        _fail(str(error), error.exit_code, **facts)
     except click.ClickException as error:
+        if log.wants_json(arguments):
+            os.environ["LMPREP_LOG_FORMAT"] = "json"
+            _fail(error.format_message(), error.exit_code)
         error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort, _Terminated) as stop:
         _fail_stopped(stop, arguments)
-    except BrokenPipeError:
-        # The reader (`| head`) has enough. Python would complain once more when it flushes at exit.
+    except (_ReaderGone, BrokenPipeError):
+        # Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except ModuleNotFoundError as error:
@@ -92,7 +128,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(f"{package} is not installed. {purpose} needs: pip install 'lmprep[{extra}]'.", 1)
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        _fail(f"{place}{error.strerror or error}.", 1)
+        fix = " Allow more of them: ulimit -n 1024." if error.errno == errno.EMFILE else ""
+        _fail(f"{place}{error.strerror or error}.{fix}", 1)
     except Exception as error:
         if (behind := _stop_behind(error)) is None:
             raise
@@ -118,12 +155,18 @@ def _fail_stopped(stop: BaseException, arguments: Sequence[str] | None) -> None:
 
 # Packages that come with an extra: what needs them, and its name.
 _OPTIONAL = {
-    **dict.fromkeys(("torch", "safetensors", "tensorboard"), ("Training", "train")),
+    **dict.fromkeys(
+        ("torch", "safetensors", "tensorboard", "sklearn", "seqeval"), ("Training", "train")
+    ),
     "matplotlib": ("Drawing", "plot"),
+    "ray": ("The engine ray", "ray"),
+    "s3fs": ("Reading from S3", "s3"),
 }
 _GOING_ON = {
     "build": "Finished parts are kept: run the same command with --resume to go on.",
     "pretrain": "Run the same command with --resume to go on from the last checkpoint.",
+    **dict.fromkeys(("encode", "decode"), "What was printed is not all; no file was written."),
+    "finetune": "Finished seeds are kept: run the same command with --resume to go on.",
     "run": "Finished steps are kept: run the same command again to go on.",
 }
 
@@ -144,16 +187,34 @@ def _share_cores() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-def _on_sigterm(_signal: int, _frame: FrameType | None) -> None:
-    raise _Terminated
+def _listen_to_stops() -> None:
+    """The first Ctrl-C or SIGTERM unwinds, so that what is temporary goes; the next does not wait.
+
+    A job in the background of a shell is started with Ctrl-C ignored, and stays so.
+    """
+    signal.signal(signal.SIGTERM, _on_stop)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _on_stop)
 
 
-def _fail(message: str, code: int) -> NoReturn:
-    click.echo(message if code >= INTERRUPTED else f"Error: {message}", err=True)
+_stopping = False
+
+
+def _on_stop(number: int, _frame: FrameType | None) -> None:
+    global _stopping
+    terminated = number == signal.SIGTERM
+    if _stopping:
+        if not log.is_json():
+            os.write(2, b"Stopped at once.\n")
+        os._exit(TERMINATED if terminated else INTERRUPTED)
+    _stopping = True
+    raise _Terminated if terminated else KeyboardInterrupt
+
+
+def _fail(message: str, code: int, **facts: object) -> NoReturn:
+    is_plain = log.is_json() or code >= INTERRUPTED
+    level = "info" if code >= INTERRUPTED else "error"
+    if log.verbosity() > 1 and sys.exc_info()[0] is not None and code < INTERRUPTED:
+        log.say(traceback.format_exc().rstrip(), "info")
+    log.say(message if is_plain else f"Error: {message}", level, exit_code=code, **facts)
     sys.exit(code)
-
-
-def _send_warnings_to_stderr() -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("Warning: %(message)s"))
-    logging.getLogger("lmprep").handlers = [handler]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,8 +9,10 @@ import click
 from lmprep.cli.console import progress, say, show_json, show_table
 from lmprep.cli.objectives import ObjectiveGroup, add_objectives, objective_options
 from lmprep.cli.options import (
+    FOLDER,
     RATE,
     SIZE,
+    TASK,
     default_workers,
     family_option,
     given,
@@ -20,13 +21,15 @@ from lmprep.cli.options import (
     with_options,
 )
 from lmprep.objective_settings import FORMS
+from lmprep.settings import DEDUP
 
 if TYPE_CHECKING:
     from lmprep.engines.job import BuildResult, Plan
 
 # Flags that decide how a build runs, not what it holds.
 _RUN_FLAGS = (
-    "corpus", "tokenizer", "out", "family", "workers", "resume", "force", "dry_run", "as_json",
+    "corpus", "tokenizer", "out", "family", "workers", "engine", "task", "finish", "resume",
+    "force", "dry_run", "as_json",
 )  # fmt: skip
 
 
@@ -49,6 +52,12 @@ _shared_options = with_options(
     click.option("--copies", type=int, help="Corrupt each sequence so often.  [default: 1]"),
     click.option("--valid", type=RATE, help="Share of documents for OUT-valid, such as 1%."),
     click.option("--partition-size", type=SIZE, help="Text in a partition.  [default: 64MB]"),
+    click.option(
+        "--dedup",
+        type=click.Choice(DEDUP),
+        help="exact: drop, and count, documents whose text came before; reads the corpus twice.  "
+        "[default: none]",
+    ),
     click.option("--keep-order", is_flag=True, default=None, help="Do not shuffle rows."),
     click.option(
         "--dense",
@@ -60,10 +69,21 @@ _shared_options = with_options(
     click.option(
         "--workers",
         type=click.IntRange(1),
-        default=default_workers,
-        show_default="cores",
-        help="Processes; the bytes written do not depend on it.",
+        help="Processes; the bytes written do not depend on it.  [default: cores]",
     ),
+    click.option(
+        "--engine",
+        type=click.Choice(("local", "ray")),
+        default="local",
+        show_default=True,
+        help="Where they run: here, or in the Ray cluster that RAY_ADDRESS names (extra ray).",
+    ),
+    click.option(
+        "--task",
+        type=TASK,
+        help="Build share I of N, I from 0, beside the other tasks; the last one completes OUT.",
+    ),
+    click.option("--finish", is_flag=True, help="Complete OUT when all its tasks have ended."),
     click.option("--resume", is_flag=True, help="Continue an unfinished build."),
     click.option("--force", is_flag=True, help="Remove an earlier build in OUT and start over."),
     click.option("--dry-run", is_flag=True, help="Say what would be done and write nothing."),
@@ -87,14 +107,17 @@ def _command(objective: str) -> click.Command:
             "-t", "--tokenizer", required=True, help="Tokenizer folder or tokenizer.json."
         ),
         click.option(
-            "-o", "--out", required=True, type=click.Path(path_type=Path), help="Output folder."
+            "-o", "--out", required=True, type=FOLDER, help="Output folder, or a URL (s3://...)."
         ),
         objective_options(objective),
         reading_options,
         _shared_options,
     )
-    example = f"  lmprep build {objective} corpus/*.txt -t tok -o shards"
-    return click.command(epilog=f"\b\nExample:\n{example}")(decorate(callback))
+    examples = (
+        f"  lmprep build {objective} corpus/*.txt -t tok -o shards\n"
+        f"  zcat dump.jsonl.gz | lmprep build {objective} - --format jsonl -t tok -o shards"
+    )
+    return click.command(epilog=f"\b\nExamples:\n{examples}")(decorate(callback))
 
 
 add_objectives(build, _command, tuple(FORMS))
@@ -106,6 +129,12 @@ def _build(objective: str, options: dict[str, Any]) -> None:
 
     if options["resume"] and options["force"]:
         raise click.UsageError("--resume and --force exclude each other.")
+    if options["force"] and (options["task"] or options["finish"]):
+        raise click.UsageError("--force would remove what other tasks are building.")
+    if options["engine"] == "ray" and options["task"]:
+        raise click.UsageError("--engine ray shares out the work itself; leave --task out.")
+    if options["task"] and options["finish"]:
+        raise click.UsageError("--task and --finish exclude each other.")
     flags = given(options, *_RUN_FLAGS)
     settings = settled(lambda: BuildSettings.from_options({"objective": objective, **flags}))
     plan = make_plan(
@@ -119,16 +148,28 @@ def _build(objective: str, options: dict[str, Any]) -> None:
         _show_plan(plan, options["as_json"])
         return
     total = sum(file.bytes for file in plan.inputs)
-    known = all(file.seekable for file in plan.inputs)
+    total *= 1 if settings.dedup == "none" else 2  # it is read twice
+    known = all(file.seekable for file in plan.inputs) and not options["task"]
     with progress("build", total if known else None) as advance:
         result = run(
             plan,
-            workers=options["workers"],
+            workers=_workers(options),
+            engine=options["engine"],
+            task=options["task"],
+            finish=options["finish"],
             resume=options["resume"],
             force=options["force"],
             on_receipt=lambda receipt: advance(receipt["text_bytes"]),
         )
     _show(result, options["out"], options["as_json"])
+
+
+def _workers(options: dict[str, Any]) -> int | None:
+    """Here as many as there are cores, unless told; a cluster knows its own."""
+    if options["workers"] is None and options["engine"] == "local":
+        return default_workers()
+    workers: int | None = options["workers"]
+    return workers
 
 
 def _show_plan(plan: Plan, as_json: bool) -> None:
@@ -146,7 +187,9 @@ def _show_plan(plan: Plan, as_json: bool) -> None:
     show_table("Plan (nothing written)", ("what", "value"), rows)
 
 
-def _show(result: BuildResult, out: Path, as_json: bool) -> None:
+def _show(result: BuildResult, out: object, as_json: bool) -> None:
+    if result.waits_for:
+        say(f"{out}: this task is done; the dataset is not complete yet: {result.waits_for}.")
     if result.already_complete:
         say(f"{out} is already complete; nothing to do.")
     if as_json:

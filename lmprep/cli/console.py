@@ -8,11 +8,15 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
+
+from lmprep.cli.log import draws_bars, is_json, say
+
+__all__ = ["Advance", "make_table", "progress", "say", "show_json", "show_table", "stdout_console"]
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,8 +34,11 @@ class Advance(Protocol):
 @contextmanager
 def progress(what: str, total: int | None = None) -> Iterator[Advance]:
     """Progress in bytes, of `total` if that is known: a bar on a terminal, else plain lines."""
-    if not sys.stderr.isatty():
-        yield _Lines(what)
+    if not draws_bars():
+        lines = _Lines(what, total)
+        yield lines
+        if is_json():
+            lines.report()
         return
     from rich import progress as bars
     from rich.console import Console
@@ -48,11 +55,33 @@ def progress(what: str, total: int | None = None) -> Iterator[Advance]:
         yield lambda done: bar.advance(task, done)
 
 
+@contextmanager
+def counting(what: str, unit: str) -> Iterator[Callable[[int, int], object]]:
+    """Progress in things done, of how many: a bar on a terminal, else nothing."""
+    if not draws_bars():
+        yield lambda done, total: None
+        return
+    from rich import progress as bars
+    from rich.console import Console
+
+    columns = (
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TextColumn(unit),
+        bars.TimeRemainingColumn(),
+    )
+    with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
 class _Lines:
     """A line when something has happened and the last one is a while ago."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, total: int | None) -> None:
         self._what = what
+        self._total = total
         self._started = self._last = time.monotonic()
         self._done = 0
 
@@ -61,13 +90,19 @@ class _Lines:
         now = time.monotonic()
         if now - self._last >= _SECONDS_BETWEEN_LINES:
             self._last = now
-            rate = self._done / 1e6 / (now - self._started)
-            say(f"{self._what}: {self._done / 1e6:.1f} MB, {rate:.1f} MB/s")
+            self.report()
 
-
-def say(line: str) -> None:
-    """A line of progress, on stderr."""
-    click.echo(line, err=True)
+    def report(self) -> None:
+        """Say how far things are."""
+        rate = self._done / 1e6 / max(1e-3, time.monotonic() - self._started)
+        say(
+            f"{self._what}: {self._done / 1e6:.1f} MB, {rate:.1f} MB/s",
+            "progress",
+            step=self._what,
+            bytes=self._done,
+            total_bytes=self._total,
+            megabytes_a_second=round(rate, 3),
+        )
 
 
 def show_json(value: Any) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from lmprep.cli.console import say
-from lmprep.cli.options import settled
+from lmprep.cli.options import DATASET, settled
 from lmprep.cli.rows import show_rows
 
 
@@ -31,7 +31,7 @@ class _Where(click.ParamType[tuple[str, float]]):
     "  lmprep inspect shards --rows 5\n"
     "  lmprep inspect shards --where next_sentence_label=1 --copy 3"
 )
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=DATASET)
 @click.option(
     "--rows", type=click.IntRange(1), default=3, show_default=True, help="Rows shown at most."
 )

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import math
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from lmprep.cli.console import say
+from lmprep.cli.log import draws_bars, say
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
@@ -24,7 +23,7 @@ _SECONDS_BETWEEN_LINES = 5.0
 @contextmanager
 def display() -> Iterator[Callable[[Progress], None]]:
     """Draws the progress of a training: live on a terminal, plain lines elsewhere."""
-    if not sys.stderr.isatty():
+    if not draws_bars():
         yield _Lines()
         return
     from rich.console import Console
@@ -43,28 +42,8 @@ def _live(console: Console) -> Iterator[Callable[[Progress], None]]:
     from rich.live import Live
 
     begin = "Preparing the first steps ..."
-    with (
-        Live(begin, console=console, auto_refresh=False, transient=True) as live,
-        _warnings_to_stderr(),
-    ):
+    with Live(begin, console=console, auto_refresh=False, transient=True) as live:
         yield lambda progress: live.update(panel(progress), refresh=True)
-
-
-@contextmanager
-def _warnings_to_stderr() -> Iterator[None]:
-    """Send warnings to the present stderr, which while rich draws is not the one of before."""
-    handlers = [
-        handler
-        for handler in logging.getLogger("lmprep").handlers
-        if isinstance(handler, logging.StreamHandler)
-    ]
-    before = [handler.setStream(sys.stderr) for handler in handlers]
-    try:
-        yield
-    finally:
-        for handler, stream in zip(handlers, before, strict=True):
-            if stream is not None:
-                handler.setStream(stream)
 
 
 def panel(progress: Progress) -> Group:
@@ -153,7 +132,8 @@ class _Lines:
         now = time.monotonic()
         if now - self._last >= _SECONDS_BETWEEN_LINES or progress.fraction >= 1:
             self._last = now
-            say("pretrain: " + line(progress))
+            facts = {k: v for k, v in asdict(progress).items() if v not in ("", {}, None)}
+            say("pretrain: " + line(progress), "progress", **facts)
 
 
 def line(progress: Progress) -> str:

@@ -6,21 +6,27 @@ import os
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from lmprep.errors import UsageError
+from lmprep.pretrain_settings import DEVICES, PRECISIONS
 from lmprep.settings import (
     DOCUMENTS,
+    ENCODING_ERRORS,
     FAMILIES,
     FORMATS,
+    ON_ERROR,
     SENTENCES,
     parse_duration,
     parse_number,
     parse_rate,
     parse_size,
 )
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Result = TypeVar("Result")
@@ -64,8 +70,85 @@ class _Picture(click.ParamType[Path]):
         return path
 
 
+class _Folder(click.ParamType[Any]):
+    """A folder to write to: a local path, or the URL of a store."""
+
+    name = "folder"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        if "://" not in value:
+            return Path(value)
+        from lmprep.remote import path_of
+
+        return path_of(value)
+
+
+class _DatasetFolder(click.ParamType[Path]):
+    """A dataset to read: one in a store is brought here first."""
+
+    name = "dataset"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        if "://" not in str(value):
+            return Path(value)
+        from lmprep.shards.cached import local_folder
+
+        return local_folder(value)
+
+
+class _Task(click.ParamType[tuple[int, int]]):
+    """`I/N`."""
+
+    name = "I/N"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        index, _, number = value.partition("/")
+        if not (index.isdecimal() and number.isdecimal() and int(index) < int(number)):
+            self.fail(f"{value!r} is not I/N with I from 0 to N - 1, such as 0/8", param, ctx)
+        return int(index), int(number)
+
+
+FOLDER, DATASET, TASK = _Folder(), _DatasetFolder(), _Task()
 PICTURES = (".png", ".svg")
 PICTURE = _Picture()
+
+
+def computing_options(command: Command) -> Command:
+    """--device and --precision of commands that only ask a model: exact unless told otherwise."""
+    return with_options(
+        click.option(
+            "--device",
+            type=click.Choice(DEVICES),
+            default="auto",
+            show_default=True,
+            help="Where to compute.",
+        ),
+        click.option(
+            "--precision",
+            type=click.Choice(PRECISIONS),
+            default="fp32",
+            show_default=True,
+            help="Of matrix products.",
+        ),
+    )(command)
+
+
+def completing(folder: str, suffix: str) -> Callable[..., list[CompletionItem]]:
+    """Completes names of files that ship with lmprep, and paths."""
+    from click.shell_completion import CompletionItem
+
+    def complete(_context: object, _parameter: object, incomplete: str) -> list[CompletionItem]:
+        paths = sorted((Path(__file__).parents[1] / folder).glob(f"*{suffix}"))
+        names = [path.stem for path in paths if path.stem.startswith(incomplete)]
+        return [CompletionItem(name) for name in names] or [CompletionItem(incomplete, type="file")]
+
+    return complete
 
 
 def default_workers() -> int:
@@ -106,7 +189,20 @@ reading_options: Callable[[Command], Command] = with_options(
         "--language",
         help="Language whose rules ICU follows, such as en or pt-BR.  [default: en]",
     ),
-    click.option("--text-field", help="Field of a record that holds the text.  [default: text]"),
+    click.option(
+        "--text-field", help="Field or column of a record that holds the text.  [default: text]"
+    ),
+    click.option(
+        "--encoding-errors",
+        type=click.Choice(ENCODING_ERRORS),
+        help="Text that is not UTF-8: an error, replaced by U+FFFD, or its lines skipped and "
+        "counted.  [default: error]",
+    ),
+    click.option(
+        "--on-error",
+        type=click.Choice(ON_ERROR),
+        help="Records without a text: stop, or skip and count them.  [default: stop]",
+    ),
 )
 """How to read a corpus."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -11,9 +12,9 @@ import click
 
 from lmprep.cli.console import say, show_json, show_table
 from lmprep.cli.live import display, duration, validation_facts
-from lmprep.cli.options import DURATION, RATE, Written, given, settled
+from lmprep.cli.options import DATASET, DURATION, RATE, Written, given, settled
 from lmprep.errors import UsageError
-from lmprep.settings import (
+from lmprep.pretrain_settings import (
     COMPILE,
     DEVICES,
     OPTIMIZERS,
@@ -21,9 +22,8 @@ from lmprep.settings import (
     SCHEDULES,
     SHARDINGS,
     PretrainSettings,
-    parse_assignment,
-    parse_rate,
 )
+from lmprep.settings import parse_assignment, parse_rate
 
 if TYPE_CHECKING:
     from lmprep.training.preparation import Setup
@@ -44,9 +44,7 @@ def _default(name: str) -> str:
     "  lmprep pretrain shards -o run --model bert-mini --time 10m --eval shards-valid\n"
     "  lmprep pretrain shards -o run --resume"
 )
-@click.argument(
-    "datasets", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="OUT..."
-)
+@click.argument("datasets", nargs=-1, required=True, type=DATASET, metavar="OUT...")
 @click.option(
     "-o",
     "--out",
@@ -66,9 +64,24 @@ def _default(name: str) -> str:
     help="First weights: of a run, of a folder in Hugging Face's layout, or of a name on its hub.",
 )
 @click.option(
+    "--teacher",
+    metavar="RUN|FOLDER|NAME",
+    help="Distil this model: learn what it predicts, too, and begin with every other layer of it.",
+)
+@click.option(
+    "--init-embeddings",
+    metavar="FILE",
+    help="Word vectors as text (word2vec's format, GloVe's) that tokens' embeddings begin with.",
+)
+@click.option(
     "--steps", type=int, help="Updates of the weights. One of --steps, --tokens, --time is needed."
 )
 @click.option("--tokens", type=int, help="Tokens of text to see, padding not counted.")
+@click.option(
+    "--epochs",
+    type=int,
+    help="Of word vectors: how often the data are seen.  [default: 5; glove 25]",
+)
 @click.option(
     "--time",
     type=DURATION,
@@ -139,7 +152,7 @@ def _default(name: str) -> str:
 @click.option(
     "--eval",
     "validation",
-    type=click.Path(path_type=Path),
+    type=DATASET,
     metavar="OUT",
     help="Held-out dataset, scored at every checkpoint.  [default with --resume: the run's]",
 )
@@ -168,9 +181,23 @@ def _default(name: str) -> str:
     metavar="KEY=VALUE",
     help="Another setting: "
     + ", ".join(
-        ("micro_tokens", "packed", "cooldown", "final_lr", "beta1", "beta2", "spike", "skips")
+        (
+            "micro_tokens",
+            "packed",
+            "cooldown",
+            "final_lr",
+            "beta1",
+            "beta2",
+            "spike",
+            "skips",
+            "temperature",
+            "replaced_weight",
+            "teacher_weight",
+            "cosine_weight",
+            "ngram_weight",
+        )
     )
-    + ", keep_last.",
+    + ", keep_last; of word vectors: width, threads, ceiling, power.",
 )
 @click.option(
     "--resume",
@@ -186,11 +213,20 @@ def _default(name: str) -> str:
 def pretrain(**options: Any) -> None:
     """Train a model on the datasets OUT... (folders of `lmprep build`) into the folder RUN.
 
-    The objectives mlm, whole-word, ngram and span train an encoder, clm a decoder, t5, bart and ul2
-    an encoder-decoder.
+    The objectives mlm, whole-word, ngram and span train an encoder, electra one with a generator,
+    clm a decoder, t5, bart and ul2 an encoder-decoder, bilm a bi-lstm (elmo-small), skipgram and
+    cooccurrence word vectors (word2vec-base, cbow-base, glove-base), which know --epochs, --lr,
+    --seed, --eval, --log-every and --set.
 
     Ctrl-C and SIGTERM finish the step, save a checkpoint and exit with 130 or 143.
     """
+    if _are_for_vectors(options["datasets"]):
+        _pretrain_vectors(options)
+        return
+    if options["epochs"] is not None:
+        raise UsageError(
+            "--epochs is for word vectors", fix="Give --steps, --tokens or --time instead"
+        )
     from lmprep.training import pretraining
     from lmprep.training.distributed import ranks_here
     from lmprep.training.preparation import prepare
@@ -216,6 +252,51 @@ def pretrain(**options: Any) -> None:
         )
     if ranks_here().leads:
         _show_result(result, options["as_json"])
+
+
+def _are_for_vectors(datasets: Sequence[Path]) -> bool:
+    """Do the datasets ask for a trainer of word vectors?"""
+    from lmprep.shards.manifest import read_manifest
+    from lmprep.vectors.settings import OBJECTIVES
+
+    return read_manifest(datasets[0])["objective"] in OBJECTIVES
+
+
+def _pretrain_vectors(options: dict[str, Any]) -> None:
+    from lmprep.training.distributed import ranks_here
+    from lmprep.training.run_folder import refuse_existing
+    from lmprep.vectors.folder import settings_for
+    from lmprep.vectors.training import train_vectors
+
+    datasets, run, resume = options["datasets"], options["run"], options["resume"]
+    if ranks_here().count > 1:
+        raise UsageError("word vectors are trained by one process", fix="Leave torchrun out")
+    if len(datasets) > 1:
+        raise UsageError(
+            "word vectors are trained on one dataset",
+            path=datasets[1],
+            fix="Build one dataset of both corpora",
+        )
+    flags = _flags(options)
+    if not resume:
+        refuse_existing(run)
+    if "model" not in flags and not (resume and run.exists()):
+        raise UsageError(
+            "--model is missing", fix="Give one, such as --model word2vec-base or glove-base"
+        )
+    if options["dry_run"]:
+        raise UsageError("--dry-run does not go with word vectors", fix="Leave it out")
+    settings = settled(lambda: settings_for(run, flags, resume=resume))
+    with display() as on_progress:
+        result = train_vectors(
+            datasets[0],
+            run,
+            settings,
+            validation=options["validation"],
+            resume=resume,
+            on_progress=on_progress,
+        )
+    _show_result(result, options["as_json"])
 
 
 def _flags(options: dict[str, Any]) -> dict[str, Any]:

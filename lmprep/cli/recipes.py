@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from lmprep.cli.console import show_json, show_table
+from lmprep.cli.options import completing
 
 
 @click.group(
@@ -30,8 +31,10 @@ def recipes(context: click.Context, as_json: bool) -> None:
         show_table("recipes", header, [(r.name, r.title, r.source) for r in found])
 
 
-@recipes.command()
-@click.argument("name")
+@recipes.command(
+    epilog="\b\nExamples:\n  lmprep recipes show t5\n  lmprep recipes show bert > my-bert.toml"
+)
+@click.argument("name", shell_complete=completing("recipes", ".toml"))
 def show(name: str) -> None:
     """Print the recipe NAME: every setting with its source in a comment."""
     from lmprep.shipped import find_recipe

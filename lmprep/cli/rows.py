@@ -41,15 +41,6 @@ _STYLES = {
 _SECOND, _TARGET, _HEAD = "cyan", "italic green", "bold"
 _MARGIN = 5
 
-# What is predicted of rows that are stored as they are.
-_PREDICTED = {
-    "clm": "each token is predicted from those before it",
-    "electra": "masks are drawn in training, and each token is judged: replaced or not",
-    "bilm": "each token is predicted from those before it, and from those after it",
-    "skipgram": "frequent tokens are thinned out; each token predicts those around it",
-    "cooccurrence": "a token, one that stands near it, and how often, by distance",
-}
-
 
 def show_rows(rows: Sequence[Row], *, as_json: bool) -> None:
     """Rows on stdout, for people or as one JSON list."""
@@ -148,9 +139,11 @@ def _style(token: Token) -> str:
 
 def _legend(rows: Sequence[Row]) -> str:
     """What the marks that occur mean."""
+    from lmprep.checks.inspect import PREDICTED
+
     tokens = [token for row in rows for token in (*row.inputs, *row.targets)]
     roles = {token.role for token in tokens if token.target is not None or token.role != "masked"}
     roles |= {"document"} if any(token.begins for token in tokens) else set()
     said = [text for role, text in _LEGEND.items() if role in roles]
     objectives = dict.fromkeys(row.objective for row in rows)
-    return "; ".join([_PREDICTED[o] for o in objectives if o in _PREDICTED] + said)
+    return "; ".join([PREDICTED[o] for o in objectives if o in PREDICTED] + said)

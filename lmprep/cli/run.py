@@ -10,7 +10,7 @@ import click
 from lmprep.cli.console import progress, say, show_json
 from lmprep.cli.evaluate import show_figures
 from lmprep.cli.live import display
-from lmprep.cli.options import default_workers
+from lmprep.cli.options import completing, default_workers
 
 if TYPE_CHECKING:
     from lmprep.recipe import Step
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     "  lmprep run samples/bert-tiny.toml\n"
     "  lmprep run bert --corpus 'books/*.txt' -o out --set pretrain.model=bert-mini"
 )
-@click.argument("recipe")
+@click.argument("recipe", shell_complete=completing("recipes", ".toml"))
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="[default: runs/NAME]")
 @click.option("--corpus", multiple=True, help="Input in place of the recipe's; may be repeated.")
 @click.option("--set", "changes", multiple=True, help="table.key=value, wins over the recipe.")
 @click.option(
     "--workers", type=click.IntRange(1), default=default_workers, show_default="cores",
-    help="Processes of the build.",
+    help="Processes of vocab and build.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Figures as JSON on stdout.")
 def run(
@@ -76,6 +76,6 @@ def _said(name: str, result: dict[str, Any]) -> str:
     if name == "build":
         parts = (f"{totals['rows']} examples for {part}" for part, totals in result.items())
         return ", ".join(parts)
-    if name == "pretrain":
+    if name in ("teacher", "pretrain"):
         return f"{result['step']} steps, {result['tokens']} tokens, {result['seconds']:.0f} s"
     return f"{result['rows']} examples"

@@ -58,8 +58,11 @@ def _command(objective: str) -> click.Command:
         family_option("Family of a foreign tokenizer that does not tell it."),
         click.option("--json", "as_json", is_flag=True, help="Rows as JSON on stdout."),
     )
-    example = f"  echo 'Give a text here.' | lmprep try {objective} -t tok -"
-    return click.command(epilog=f"\b\nExample:\n{example}")(decorate(callback))
+    examples = (
+        f"  echo 'Give a text here.' | lmprep try {objective} -t tok -\n"
+        f"  lmprep try {objective} -t tok notes.txt --rows 3 --seed 1"
+    )
+    return click.command(epilog=f"\b\nExamples:\n{examples}")(decorate(callback))
 
 
 add_objectives(try_, _command, tuple(FORMS))

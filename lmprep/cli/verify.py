@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from lmprep.cli.console import show_json, show_table
+from lmprep.cli.options import DATASET
 
 _EXAMPLES = """\b
 Examples:
@@ -19,7 +20,7 @@ Examples:
 
 
 @click.command(epilog=_EXAMPLES)
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=DATASET)
 @click.option(
     "--source",
     multiple=True,
@@ -34,6 +35,7 @@ def verify(out: Path, source: tuple[str, ...], as_json: bool, more: tuple[str, .
     Exits with 1 when a check fails.
     """
     from lmprep.checks.verify import verify as run_checks
+    from lmprep.report.tables import CHECKS, check_rows
 
     if more and not source:
         raise click.UsageError(f"Got unexpected extra argument ({more[0]})")
@@ -41,11 +43,6 @@ def verify(out: Path, source: tuple[str, ...], as_json: bool, more: tuple[str, .
     if as_json:
         show_json([asdict(check) for check in checks])
     else:
-        rows = [
-            ("ok" if c.passed else "FAILED", c.name, c.expected, c.found, c.tolerance, c.detail)
-            for c in checks
-        ]
-        header = ("", "check", "expected", "found", "tolerance", "detail")
-        show_table(f"verify {out}", header, rows)
+        show_table(f"verify {out}", CHECKS, check_rows(checks))
     if not all(check.passed for check in checks):
         sys.exit(1)

@@ -1,7 +1,8 @@
 """Bytes of files: decompressed, cut into blocks of whole lines, checked for their encoding.
 
-The encoding policy of lmprep: input is UTF-8, strictly. One byte-order mark at the start of a file
-is removed, NUL characters are characters, other encodings are refused with the way to convert
+The encoding policy of lmprep: input is UTF-8, strictly, unless the user has malformed text replaced
+or left out (`CorpusSettings.encoding_errors`). One byte-order mark at the start of a file is
+removed, NUL characters are characters, UTF-16 and UTF-32 are always refused with the way to convert
 them. Lines end at `\\n` (a `\\r` before it is the format's business), never at U+2028, U+0085, a
 form feed or whatever else `str.splitlines` takes for an end.
 """
@@ -10,22 +11,26 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import re
 import sys
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 
+from lmprep.batches import Drops
+from lmprep.corpus.codecs import MAGIC, NAMES, STORED_BYTES, decompressed
 from lmprep.corpus.sources import STDIN, Part
+from lmprep.corpus.storage import open_input
 from lmprep.errors import InputError
 
 BLOCK_BYTES = 4 << 20
 # A document, and so a line, is held in memory whole.
 DOCUMENT_LIMIT = 10**9
 
-_GZIP_MAGIC = b"\x1f\x8b"
+_REPLACEMENT = "\ufffd"
+_LINE = re.compile(rb"[^\n]*\n|[^\n]+")
 _OTHER_MARKS = {  # UTF-32 first: its little-endian mark starts with that of UTF-16
     codecs.BOM_UTF32_LE: "UTF-32LE",
     codecs.BOM_UTF32_BE: "UTF-32BE",
@@ -48,11 +53,15 @@ class Lines:
         part: where they are from.
         before: number of lines of the part before these.
         data: each line ends with `\\n`, but perhaps the file's last.
+        replaced: malformed sequences that became U+FFFD.
+        skipped: lines that were not UTF-8, and are gone or empty now.
     """
 
     part: Part
     before: int
     data: bytes
+    replaced: int = 0
+    skipped: int = 0
 
     def decode(self) -> str:
         """The lines as text.
@@ -73,8 +82,12 @@ class Lines:
         return line_error(self.part, self.before + line, what, fix)
 
 
-def whole_lines(part: Part) -> Iterator[Lines]:
+def whole_lines(part: Part, encoding_errors: str = "error", gap: bytes = b"") -> Iterator[Lines]:
     """The lines of a part, in pieces of about `BLOCK_BYTES`, or of one line if that is longer.
+
+    Args:
+        encoding_errors: one of `settings.ENCODING_ERRORS`; with `error`, `Lines.decode` finds them.
+        gap: stands for each line that is skipped.
 
     Raises:
         InputError: the file cannot be read, is damaged, or is in another encoding.
@@ -82,8 +95,62 @@ def whole_lines(part: Part) -> Iterator[Lines]:
     before = 0
     for data in _cut_after_newlines(part):
         lines = Lines(part=part, before=before, data=data)
-        yield _without_mark(lines) if before == 0 and part.start == 0 else lines
+        if before == 0 and part.start == 0:
+            lines = _without_mark(lines)
+        yield lines if encoding_errors == "error" else _mended(lines, encoding_errors, gap)
         before += data.count(b"\n")
+
+
+def _mended(lines: Lines, policy: str, gap: bytes) -> Lines:
+    """The lines as valid UTF-8."""
+    try:
+        lines.data.decode()
+        return lines
+    except UnicodeDecodeError:
+        pass
+    if policy == "replace":
+        text = lines.data.decode(errors="replace")
+        replaced = text.count(_REPLACEMENT) - lines.data.count(_REPLACEMENT.encode())
+        return replace(lines, data=text.encode(), replaced=replaced)
+    found = _LINE.findall(lines.data)
+    valid = [_is_utf8(line) for line in found]
+    kept = (line if is_valid else gap for line, is_valid in zip(found, valid, strict=True))
+    return replace(lines, data=b"".join(kept), skipped=len(valid) - sum(valid))
+
+
+class Mended:
+    """What was done to the encoding of a part, to be told at its end."""
+
+    def __init__(self, part: Part) -> None:
+        self._part = part
+        self._replaced = self._skipped = 0
+
+    def add(self, lines: Lines) -> None:
+        self._replaced += lines.replaced
+        self._skipped += lines.skipped
+
+    @staticmethod
+    def drops_of(lines: Lines) -> Drops:
+        """The lines that were skipped."""
+        return Drops(lines_not_utf8=lines.skipped) if lines.skipped else Drops()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """One sentence for each kind of mending."""
+        path = shown_path(self._part)
+        found = (
+            (self._replaced, "malformed sequences became U+FFFD"),
+            (self._skipped, "lines that are not UTF-8 were left out"),
+        )
+        return tuple(f"{path}: {number} {what}" for number, what in found if number)
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def line_error(part: Part, line: int, what: str, fix: str) -> InputError:
@@ -105,7 +172,8 @@ def raw_blocks(part: Part) -> Iterator[bytes]:
     try:
         with _opened(part) as handle:
             handle.seek(part.start) if part.start else None
-            for block in CODECS[part.file.compression](_stored_blocks(handle, part)):
+            stored = _stored_blocks(handle, part)
+            for block in decompressed(stored, part.file.compression, BLOCK_BYTES):
                 yield block
                 done += len(block)
     except OSError as error:
@@ -113,7 +181,8 @@ def raw_blocks(part: Part) -> Iterator[bytes]:
         raise InputError(f"cannot be read: {reason}", path=shown_path(part)) from error
     except ValueError as error:
         where = f", {done} bytes of text into it" if done else ""
-        fix = f"Fetch or write it again; gzip -t {part.file.name} checks it"
+        program = NAMES[part.file.compression]
+        fix = f"Fetch or write it again; {program} -t {part.file.name} checks it"
         raise InputError(f"{error}{where}", fix=fix, path=shown_path(part)) from error
 
 
@@ -136,10 +205,13 @@ def _cut_after_newlines(part: Part) -> Iterator[bytes]:
 
 def _without_mark(lines: Lines) -> Lines:
     """The first lines of a file without a byte-order mark, if they can be UTF-8 at all."""
-    if lines.data.startswith(_GZIP_MAGIC):
-        at_stdin = lines.part.file.path == STDIN
-        fix = "Decompress it: zcat FILE | lmprep ... -" if at_stdin else "Add .gz to its name"
-        raise InputError("is compressed with gzip", fix=fix, path=shown_path(lines.part))
+    for codec, name in NAMES.items():
+        if lines.data.startswith(MAGIC[codec]):
+            at_stdin = lines.part.file.path == STDIN
+            fix = f"Add .{codec} to its name"
+            if at_stdin:
+                fix = f"Decompress it: {name} -dc FILE | lmprep ... -"
+            raise InputError(f"is compressed with {name}", fix=fix, path=shown_path(lines.part))
     if encoding := _other_encoding(lines.data[:4096]):
         what = f"is {encoding} text, not UTF-8"
         raise InputError(what, fix=_convert(encoding), path=shown_path(lines.part))
@@ -162,49 +234,17 @@ def _convert(encoding: str) -> str:
     return f"Convert it from its encoding, for example: iconv -f {encoding} -t UTF-8 FILE > NEW"
 
 
-def _opened(part: Part) -> contextlib.AbstractContextManager[BinaryIO]:
+def _opened(part: Part) -> contextlib.AbstractContextManager[IO[bytes]]:
     if part.file.path == STDIN:
         return contextlib.nullcontext(sys.stdin.buffer)
-    return open(part.file.path, "rb")
+    return open_input(part.file.path)
 
 
-def _stored_blocks(handle: BinaryIO, part: Part) -> Iterator[bytes]:
+def _stored_blocks(handle: IO[bytes], part: Part) -> Iterator[bytes]:
     left = sys.maxsize if part.stop is None else part.stop - part.start
-    while left and (block := handle.read(min(BLOCK_BYTES, left))):
+    most = STORED_BYTES if part.file.compression else BLOCK_BYTES
+    while left and (block := handle.read(min(most, left))):
         left -= len(block)
         yield block
     if left and part.stop is not None:
         raise OSError("the file became shorter since the work was planned")
-
-
-def _gunzip(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """Decompress gzip data of any number of members; NUL bytes may pad it at the end."""
-    member, members = None, 0
-    for block in blocks:
-        while block:
-            if member is None:
-                block = block.lstrip(b"\0") if members else block
-                member = zlib.decompressobj(wbits=31) if block else None
-                continue
-            try:
-                data = member.decompress(block, BLOCK_BYTES)
-            except zlib.error as error:
-                raise ValueError(_gzip_fault(members, str(error))) from error
-            if data:
-                yield data
-            block = member.unconsumed_tail or member.unused_data
-            if member.eof:
-                member, members = None, members + 1
-    if member is not None:
-        raise ValueError("the gzip data ends too early: the file is cut off")
-
-
-def _gzip_fault(members: int, error: str) -> str:
-    if "incorrect header" not in error:
-        return f"the gzip data is damaged ({error.rpartition(': ')[2]})"
-    return "other data follows the gzip data" if members else "is not gzip data, as its name says"
-
-
-Codec = Callable[[Iterator[bytes]], Iterator[bytes]]
-CODECS: dict[str, Codec] = {"": iter, "gz": _gunzip}
-"""By `InputFile.compression`: blocks as stored to blocks of text, `ValueError` if damaged."""

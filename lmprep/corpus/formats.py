@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from lmprep.corpus.columns import read_columns
 from lmprep.corpus.partitions import Partition, Piece, cut
 from lmprep.corpus.plan import Source
 from lmprep.corpus.records import read_records
@@ -14,7 +15,12 @@ from lmprep.settings import CorpusSettings
 __all__ = ["READERS", "CorpusSettings", "Partition", "read_partitions"]
 
 Reader = Callable[[Part, CorpusSettings], Iterator[Piece]]
-READERS: dict[str, Reader] = {"txt": read_text, "jsonl": read_records}
+READERS: dict[str, Reader] = {
+    "txt": read_text,
+    "jsonl": read_records,
+    "parquet": read_columns,
+    "arrow": read_columns,
+}
 """By `InputFile.format`."""
 
 

@@ -8,7 +8,7 @@ longest document, and partitions do not depend on where blocks end.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
@@ -27,13 +27,13 @@ class Piece:
         text: uint8 [B], texts of documents one after another.
         starts: int64 [K], where in `text` documents begin; bytes before the first of them belong
             to the last document of the piece before.
-        empty: number of documents without text that were left out.
+        drops: what was left out, by reason.
         warnings: what the user should know.
     """
 
     text: NDArray[np.uint8]
     starts: NDArray[np.int64]
-    empty: int = 0
+    drops: Drops = field(default_factory=Drops)
     warnings: tuple[str, ...] = ()
 
 
@@ -49,7 +49,8 @@ class Partition:
         first_document: ordinal of the first of them among the documents of the source.
         last: whether the source ends here.
         input_format: one of `settings.FORMATS`.
-        drops: what was left out since the partition before: `empty_documents`.
+        drops: what was left out since the partition before: `empty_documents`, `bad_records`,
+            `lines_not_utf8`.
         warnings: what the user should know; one of a kind in a source is enough.
     """
 
@@ -111,14 +112,14 @@ class _Collected:
         self.size = 0
         self._texts = [np.empty(0, np.uint8)]
         self._starts = [np.empty(0, np.int64)]
-        self._empty = 0
+        self._drops = Drops()
         self._warnings: tuple[str, ...] = ()
 
     def add(self, piece: Piece) -> None:
         self._texts.append(piece.text)
         self._starts.append(piece.starts + self.size)
         self.size += len(piece.text)
-        self._empty += piece.empty
+        self._drops.update(piece.drops)
         self._warnings += piece.warnings
 
     def complete(self, partition_bytes: int, last: bool) -> int:
@@ -142,8 +143,7 @@ class _Collected:
         return text[:stop], np.append(starts[:count], stop)
 
     def take_drops(self) -> Drops:
-        drops = Drops(empty_documents=self._empty) if self._empty else Drops()
-        self._empty = 0
+        drops, self._drops = self._drops, Drops()
         return drops
 
     def take_warnings(self) -> tuple[str, ...]:

@@ -9,14 +9,13 @@ import codecs
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import BinaryIO
+from typing import IO
 
 from lmprep.corpus.blocks import DOCUMENT_LIMIT
-from lmprep.corpus.sources import STDIN, InputFile, Part
+from lmprep.corpus.sources import STDIN, TABLES, InputFile, Part
+from lmprep.corpus.storage import open_input
 from lmprep.errors import InputError, UsageError
 from lmprep.settings import CorpusSettings
-
-_SEARCH_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +46,7 @@ def plan_sources(
     """
     if partition_bytes < 1:
         raise ValueError(f"partition_bytes {partition_bytes} must be at least 1")
-    _refuse_idle_settings(inputs, settings)
+    refuse_idle_settings(inputs, settings)
     groups: list[list[Part]] = []
     room = -1  # bytes that may still join the last group; -1: nothing may
     for file in inputs:
@@ -62,14 +61,21 @@ def plan_sources(
     return [Source(index=i, parts=tuple(group)) for i, group in enumerate(groups)]
 
 
-def _refuse_idle_settings(inputs: Sequence[InputFile], settings: CorpusSettings) -> None:
+def refuse_idle_settings(inputs: Sequence[InputFile], settings: CorpusSettings) -> None:
+    """Raise `UsageError` for a setting that applies to none of the inputs."""
     formats = {file.format for file in inputs}
-    if settings.documents != "blank" and formats == {"jsonl"}:
+    if settings.documents != "blank" and "txt" not in formats:
         what = f"--documents {settings.documents} is for text files, and there are none"
         raise UsageError(what, fix="Leave it out: each record is a document")
     if settings.text_field != "text" and formats == {"txt"}:
         what = f"--text-field {settings.text_field} is for records, and there are none"
         raise UsageError(what, fix="Leave it out, or say --format jsonl")
+    if settings.on_error != "stop" and formats == {"txt"}:
+        what = f"--on-error {settings.on_error} is for records, and there are none"
+        raise UsageError(what, fix="Leave it out; for text there is --encoding-errors")
+    if settings.encoding_errors != "error" and formats <= set(TABLES):
+        what = f"--encoding-errors {settings.encoding_errors} is for text and JSON lines"
+        raise UsageError(what, fix="Leave it out: tables hold UTF-8")
 
 
 def _ranges(file: InputFile, settings: CorpusSettings, partition_bytes: int) -> list[Part]:
@@ -80,7 +86,7 @@ def _ranges(file: InputFile, settings: CorpusSettings, partition_bytes: int) -> 
     by_line = file.format == "jsonl" or settings.documents == "line"
     bounds: list[int] = [0]
     try:
-        with open(file.path, "rb", buffering=_SEARCH_BYTES) as handle:
+        with open_input(file.path) as handle:
             search = _Search(file, handle, by_line)
             while (bound := search.next_bound(bounds[-1], partition_bytes)) is not None:
                 bounds.append(bound)
@@ -93,7 +99,7 @@ def _ranges(file: InputFile, settings: CorpusSettings, partition_bytes: int) -> 
 class _Search:
     """Looks for places to cut an open file."""
 
-    def __init__(self, file: InputFile, handle: BinaryIO, by_line: bool) -> None:
+    def __init__(self, file: InputFile, handle: IO[bytes], by_line: bool) -> None:
         self._file = file
         self._handle = handle
         self._by_line = by_line

@@ -14,11 +14,12 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.corpus.blocks import DOCUMENT_LIMIT, Lines, whole_lines
+from lmprep.corpus.blocks import DOCUMENT_LIMIT, Lines, Mended, whole_lines
 from lmprep.corpus.partitions import Piece
 from lmprep.corpus.sources import Part
 from lmprep.corpus.whitespace import is_ascii_space
 from lmprep.jit import kernel
+from lmprep.ragged import copy_run
 from lmprep.settings import CorpusSettings
 
 # A text of so many lines in one block is more often a corpus in another form than one document.
@@ -37,8 +38,10 @@ def read_text(part: Part, settings: CorpusSettings) -> Iterator[Piece]:
     """
     mode = _MODES[settings.documents]
     owed = length = documents = content_lines = 0
-    for lines in whole_lines(part):
+    mended = Mended(part)
+    for lines in whole_lines(part, settings.encoding_errors):
         lines.decode()  # its failure is what matters
+        mended.add(lines)
         raw = np.frombuffer(lines.data, np.uint8)
         text = np.empty(len(raw) + owed, np.uint8)
         starts = np.empty(lines.data.count(b"\n") + 1, np.int64)
@@ -48,7 +51,9 @@ def read_text(part: Part, settings: CorpusSettings) -> Iterator[Piece]:
             raise _too_long(lines)
         documents += begun
         content_lines += filled
-        yield Piece(text=text[:written], starts=starts[:begun])
+        yield Piece(text=text[:written], starts=starts[:begun], drops=mended.drops_of(lines))
+    if mended.warnings:
+        yield _nothing_but(*mended.warnings)
     if mode == _BLANK and documents == 1 and content_lines >= MANY_LINES:
         yield _nothing_but(_one_document_warning(part, content_lines))
 
@@ -67,8 +72,8 @@ def _one_document_warning(part: Part, lines: int) -> str:
     )
 
 
-def _nothing_but(warning: str) -> Piece:
-    return Piece(text=np.empty(0, np.uint8), starts=np.empty(0, np.int64), warnings=(warning,))
+def _nothing_but(*warnings: str) -> Piece:
+    return Piece(text=np.empty(0, np.uint8), starts=np.empty(0, np.int64), warnings=warnings)
 
 
 @kernel
@@ -107,8 +112,7 @@ def _clean(
             for _ in range(owed):
                 text[written] = _NEWLINE
                 written += 1
-            for i in range(begin, stop):
-                text[written + i - begin] = raw[i]
+            copy_run(raw, begin, stop, text, written)
             written += stop - begin
             filled += 1
             owed = 0 if mode == _LINE else 1

@@ -3,36 +3,41 @@
 Order of writing: plan.json (created exclusively) -> shards and receipts -> manifest.json. Where an
 objective has two stages, partials take the place of shards in the first. A folder without a
 manifest is unfinished; one with a plan can be continued.
+
+Several tasks may build one folder at the same time, each its share, and see of one another only
+the receipts. Whoever finds all of them there does the rest; if two do, they write the same bytes.
+One that comes too late finds files gone, and then the manifest there.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from lmprep import __version__, second_stage
-from lmprep.build import ALGORITHMS, Job
-from lmprep.build_settings import BuildSettings
-from lmprep.corpus.plan import Source, plan_sources
-from lmprep.corpus.sentences import icu_version
-from lmprep.corpus.sources import InputFile, empty_corpus, expand
-from lmprep.engines import local, output, receipts
-from lmprep.engines.fitness import refuse_few_documents, refuse_unfit
-from lmprep.engines.receipts import Receipt, account
-from lmprep.errors import InputError, LmprepError
-from lmprep.examples import PARTS
-from lmprep.files import canonical_json, json_sha256, remove_abandoned
+from lmprep import duplicates, second_stage
+from lmprep.build import Job
+from lmprep.corpus.plan import Source
+from lmprep.engines import output, receipts
+from lmprep.engines.local import Done, Local, TaskFunction
+from lmprep.engines.outcome import refuse_documents_found, refuse_nothing
+from lmprep.engines.planning import Plan, make_plan
+from lmprep.engines.receipts import account
+from lmprep.engines.share import ALL, Share, share_of
+from lmprep.errors import LmprepError, UsageError
+from lmprep.files import remove_temporaries
 from lmprep.objectives import OBJECTIVES
-from lmprep.shards.manifest import read_manifest, write_manifest
-from lmprep.tokenization import folder as tokenizer_folder
-from lmprep.tokenization.folder import TokenizerFolder
+from lmprep.remote import RemotePath
+from lmprep.shards.manifest import Receipt, read_manifest, write_manifest
+
+__all__ = ["ENGINES", "BuildResult", "Plan", "make_plan", "run"]
 
 log = logging.getLogger("lmprep")
+
+ENGINES = ("local", "ray")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,120 +45,124 @@ class BuildResult:
     """What a build left behind: the manifest of each part, and what it took.
 
     Args:
-        manifests: by part, `train` and, if asked for, `valid`.
+        manifests: by part, `train` and, if asked for, `valid`; empty while other tasks have
+            something left to do.
         already_complete: nothing had to be done.
+        waits_for: of a task, what others have still to build, if anything.
         seconds: wall-clock time of this run.
     """
 
     manifests: dict[str, dict[str, Any]]
     already_complete: bool
     seconds: float
+    waits_for: str = ""
 
 
 Progress = Callable[[dict[str, Any]], object]
 """Called with each receipt as it is written; those of a second stage count no bytes of text."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """A build that could be run: inputs, sources and the papers that describe it."""
+class Engine(Protocol):
+    """Runs partitions and tasks of a second stage somewhere; each leaves its receipt."""
 
-    job: Job
-    inputs: tuple[InputFile, ...]
-    sources: tuple[Source, ...]
-    paper: dict[str, Any]
+    def build(
+        self, job: Job, sources: Sequence[Source], done: Done, share: Share, on_receipt: Progress
+    ) -> None:
+        """Build every partition of a share that has no receipt in `done`."""
 
-
-def make_plan(
-    corpus: Sequence[str],
-    tokenizer: str,
-    out: Path,
-    settings: BuildSettings,
-    *,
-    family: str | None = None,
-    valid: Path | None = None,
-) -> Plan:
-    """Look at the inputs and settings, without writing anything.
-
-    Args:
-        corpus: files, globs, or `-`.
-        tokenizer: a tokenizer folder or file, of `family` if it does not tell itself.
-        out: the dataset folder.
-        valid: the folder of the held-out part, by default OUT-valid.
-
-    Raises:
-        UsageError: inputs, settings and tokenizer do not go together.
-    """
-    folder = tokenizer_folder.load(tokenizer, family)
-    refuse_unfit(settings, folder.vocabulary)
-    inputs = expand(corpus, format=settings.corpus.format)
-    refuse_few_documents(settings, inputs)
-    sources = plan_sources(inputs, settings.corpus, settings.partition_bytes)
-    paper = _paper(inputs, folder, settings)
-    job = Job(
-        out=out,
-        valid=valid or _beside(out),
-        tokenizer=folder,
-        settings=settings,
-        fingerprint=paper["fingerprint"],
-    )
-    return Plan(job=job, inputs=tuple(inputs), sources=tuple(sources), paper=paper)
-
-
-def _beside(out: Path) -> Path:
-    """OUT-valid, also for an OUT such as `.` that does not tell its name."""
-    named = out if out.name not in ("", "..") else out.resolve()
-    return named.with_name(f"{named.name}-valid")
-
-
-def _paper(
-    inputs: Sequence[InputFile], folder: TokenizerFolder, settings: BuildSettings
-) -> dict[str, Any]:
-    """All that determines the bytes, with its fingerprint.
-
-    Inputs count by name and size, not by the folder they lie in, so that a corpus that was moved
-    is still the same corpus.
-    """
-    deciding = {
-        "objective": settings.objective,
-        "settings": settings.as_dict(),
-        "tokenizer_sha256": folder.sha256,
-        "vocabulary": asdict(folder.vocabulary),
-        "inputs": [{"name": file.name, "bytes": file.bytes} for file in inputs],
-        "algorithms": ALGORITHMS,
-        "icu": icu_version(),
-    }
-    # Through JSON, as it will be read back: tuples become lists.
-    paper: dict[str, Any] = json.loads(canonical_json(deciding))
-    return {**paper, "fingerprint": json_sha256(deciding), "lmprep": __version__}
+    def run_tasks(
+        self, job: Job, tasks: Iterable[Any], on_receipt: Progress, function: TaskFunction = ...
+    ) -> None:
+        """Call a function with the job and each task: of the second stage, unless said."""
 
 
 def run(
-    plan: Plan, *, workers: int, resume: bool, force: bool, on_receipt: Progress = lambda _: None
+    plan: Plan,
+    *,
+    workers: int | None,
+    resume: bool,
+    force: bool,
+    on_receipt: Progress = lambda _: None,
+    engine: str = "local",
+    task: tuple[int, int] | None = None,
+    finish: bool = False,
 ) -> BuildResult:
     """Run what is not done yet of a plan, and complete the folder.
 
+    Args:
+        workers: processes; None leaves it to the engine.
+        resume: continue an unfinished build.
+        force: remove an earlier build first.
+        engine: one of `ENGINES`.
+        task: run only the share of task I of N, (I, N); implies `resume`.
+        finish: build no partition; complete the folder if all are there.
+
     Raises:
-        UsageError: the folder exists and neither `resume` nor `force` says what to do, or it was
-            begun with other settings.
+        UsageError: the folder exists and neither `resume` nor `force` says what to do, it was begun
+            with other settings, or what was asked for does not go together.
         InputError: the corpus cannot be read, or is empty.
     """
     started = time.monotonic()
-    folders = [plan.job.folder(part) for part in _parts(plan)]
+    chosen = _engine(plan, engine, workers)
+    join = task is not None or finish
+    _refuse_unfit_way(plan, engine=engine, task=task, finish=finish)
     if force and output.is_ours(plan.job.valid):
         output.clear([plan.job.valid])  # its documents may now be in the main part
     complete = output.open_folders(
-        folders, plan.paper, plan.job.tokenizer, resume=resume, force=force
+        plan.folders, plan.paper, plan.job.tokenizer, resume=resume or join, force=force, join=join
     )
-    if not complete:
-        report = _with_warnings(on_receipt)
-        first = _run_first_stage(plan, workers, report)
-        _finish(plan, first, _run_second_stage(plan, first, workers, report))
+    share = share_of(*task, plan.sources) if task else ALL
+    log.info(
+        "%d inputs in %d sources, engine %s, plan %s.",
+        len(plan.inputs), len(plan.sources), engine, plan.job.fingerprint[:12],
+    )  # fmt: skip
+    build = _Build(plan, chosen, share, join, _with_warnings(on_receipt))
+    waits_for = "" if complete else build.finish() if finish else build.run()
+    if finish:
+        for folder in plan.folders:
+            remove_temporaries(folder)  # all tasks have ended: of some it was all they left
+    made = {} if waits_for else {part: read_manifest(plan.job.folder(part)) for part in plan.parts}
     return BuildResult(
-        manifests={part: read_manifest(plan.job.folder(part)) for part in _parts(plan)},
+        manifests=made,
         already_complete=complete,
         seconds=time.monotonic() - started,
+        waits_for=waits_for,
     )
+
+
+def _engine(plan: Plan, name: str, workers: int | None) -> Engine:
+    out = plan.job.out
+    if isinstance(out, RemotePath) and not out.shared:
+        if name != "local":
+            what = f"{out} is seen by one process only, which --engine {name} is not"
+            raise UsageError(what, fix="Choose another -o")
+        workers = 1
+    if name == "ray":
+        from lmprep.engines.ray import Ray
+
+        return Ray(workers)
+    return Local(workers)
+
+
+def _refuse_unfit_way(
+    plan: Plan, *, engine: str, task: tuple[int, int] | None, finish: bool
+) -> None:
+    """Raise for ways to run that do not go together, or with this plan."""
+    if task and engine != "local":
+        raise UsageError(f"--task and --engine {engine} exclude each other", fix="Choose one")
+    if task and finish:
+        raise UsageError("--task and --finish exclude each other", fix="Run --finish last, alone")
+    if task and not 0 <= task[0] < task[1]:
+        what = f"there is no task {task[0]} of {task[1]}"
+        raise UsageError(what, fix=f"Tasks count from 0 to {task[1] - 1}")
+    if plan.reads_stdin and (task or finish or engine != "local"):
+        who = "a cluster" if engine != "local" else "tasks"
+        what = f"standard input cannot be shared by {who}"
+        raise UsageError(what, fix="Write it to a file that all can read, and name that")
+    if finish and not output.is_ours(plan.job.out):
+        raise UsageError(
+            "no build was begun here", path=plan.job.out, fix="Run its tasks first: --task 0/N ..."
+        )
 
 
 def _with_warnings(on_receipt: Progress) -> Progress:
@@ -165,114 +174,169 @@ def _with_warnings(on_receipt: Progress) -> Progress:
             if warning not in said:
                 said.add(warning)
                 log.warning("%s", warning)
+        log.info("Done: %s, %d bytes of text.", _place_of(receipt), receipt["text_bytes"])
         on_receipt(receipt)
 
     return report
 
 
-def _parts(plan: Plan) -> list[str]:
-    return [part for part in PARTS if part == "train" or plan.job.settings.valid]
+def _place_of(receipt: Mapping[str, Any]) -> str:
+    """What a receipt is for, for people."""
+    if "partition" in receipt:
+        return f"source {receipt['source']}, partition {receipt['partition']}"
+    return f"source {receipt['source']} read for duplicates"
 
 
-def _run_first_stage(plan: Plan, workers: int, report: Progress) -> list[Receipt]:
-    """Build the partitions that are not built yet; the receipts of all, in order."""
+@dataclass(frozen=True)
+class _Build:
+    """A share of a plan being built, by an engine; with `join` beside others."""
+
+    plan: Plan
+    engine: Engine
+    share: Share
+    join: bool
+    report: Progress
+
+    def run(self) -> str:
+        """Build what is ours, and complete the folder; or say what others have still to build."""
+        with self._forgiving():
+            self._find_duplicates()
+            self._run_first_stage()
+            try:
+                self._complete()
+            except receipts.NotBuilt as missing:
+                if not self.join:
+                    raise
+                return "" if self._is_completed() else missing.what
+        return ""
+
+    def finish(self) -> str:
+        """Complete the folder; "" when it is.
+
+        Raises:
+            LmprepError: a partition is not built.
+        """
+        with self._forgiving():
+            try:
+                self._complete()
+            except receipts.NotBuilt as missing:
+                raise LmprepError(
+                    f"the dataset is not complete: {missing.what}",
+                    path=self.plan.job.out,
+                    fix="Run the tasks that have not ended, then --finish again; or --resume",
+                ) from None
+        return ""
+
+    @contextmanager
+    def _forgiving(self) -> Iterator[None]:
+        """No error counts where another task has completed the folder: then files were gone."""
+        try:
+            yield
+        except (OSError, LmprepError):
+            if not (self.join and self._is_completed()):
+                raise
+
+    def _is_completed(self) -> bool:
+        """Whether another task has completed the folder; then what we wrote since goes."""
+        complete = output.are_complete(self.plan.folders)
+        for folder in self.plan.folders if complete else ():
+            output.close(folder)
+        return complete
+
+    def _find_duplicates(self) -> None:
+        """Have every source read for its duplicates, if they go, and find which documents stay.
+
+        A task begins with the sources of its own share, and leaves out those that others have read
+        meanwhile.
+        """
+        job, sources, share = self.plan.job, self.plan.sources, self.share
+        if job.settings.dedup == "none" or duplicates.is_marked(job.out):
+            return
+        begin = share.index * len(sources) // share.count
+        left = (
+            source
+            for source in (*sources[begin:], *sources[:begin])
+            if not duplicates.is_hashed(job.out, job.fingerprint, source)
+        )
+        self.engine.run_tasks(job, left, self.report, _hash_source)
+        duplicates.mark_first(job.out, sources)
+
+    def _run_first_stage(self) -> None:
+        """Build the partitions that are ours and not built yet."""
+        job = self.plan.job
+        done = receipts.intact_first_stage(job)
+        try:
+            self.engine.build(job, self.plan.sources, done, self.share, self.report)
+        except LmprepError:
+            if not receipts.first_stage(job):
+                self._clear()  # nothing worth keeping: the next try needs no flag
+            raise
+
+    def _complete(self) -> None:
+        """Do the rest once all partitions are built.
+
+        Raises:
+            NotBuilt: they are not.
+        """
+        plan, job = self.plan, self.plan.job
+        found = receipts.intact_first_stage(job)
+        receipts.refuse_incomplete(plan.sources, found)
+        first = list(found.values())
+        with self._leaving_nothing():
+            refuse_documents_found(self._documents(first), plan.inputs, job.settings)
+        second = self._run_second_stage(first)
+        accounts = {part: account(first, second, part) for part in plan.parts}
+        with self._leaving_nothing():
+            refuse_nothing(accounts, job.settings)
+        _finish(plan, first, accounts)
+
+    def _documents(self, first: Sequence[Receipt]) -> int:
+        return sum(account(first, (), part)["documents"] for part in self.plan.parts)
+
+    def _run_second_stage(self, first: Sequence[Receipt]) -> list[Receipt]:
+        """Run what is not done yet of the second stage, if there is one; all its receipts."""
+        job = self.plan.job
+        if OBJECTIVES[job.settings.objective].second_stage == "none":
+            return []
+        digest = receipts.digest(first)
+        second_stage.prepare(job, first, self.plan.parts)
+        tasks = second_stage.make_tasks(job, first, digest)
+        files = receipts.Files(job)
+        found = receipts.second_stage(job, digest)
+        done = {place for place, receipt in found.items() if files.hold_second(receipt)}
+        self.engine.run_tasks(job, [t for t in tasks if t.place not in done], self.report)
+        found = receipts.second_stage(job, digest)
+        if missing := [task.place for task in tasks if task.place not in found]:
+            what = f"the receipt of {missing[0]} has gone since it was written"
+            raise LmprepError(what, path=job.out, fix="Run the same command with --resume")
+        return [found[task.place] for task in tasks]
+
+    @contextmanager
+    def _leaving_nothing(self) -> Iterator[None]:
+        """An error means that nothing is worth keeping."""
+        try:
+            yield
+        except LmprepError:
+            self._clear()
+            raise
+
+    def _clear(self) -> None:
+        if not self.join:  # others may be at work
+            output.clear(self.plan.folders)
+
+
+def _hash_source(job: Job, source: Source) -> Receipt:
+    settings = job.settings
+    return duplicates.hash_source(
+        job.out, job.fingerprint, source, settings.corpus, settings.partition_bytes
+    )
+
+
+def _finish(plan: Plan, first: Sequence[Receipt], accounts: dict[str, dict[str, Any]]) -> None:
+    """Write the manifests, the main folder's last, and remove what only a build needs."""
     job = plan.job
-    done = {k: r for k, r in receipts.first_stage(job).items() if receipts.is_intact(job, r)}
-    try:
-        local.run(job, plan.sources, done, workers=workers, on_receipt=report)
-    except LmprepError:
-        if not receipts.first_stage(job):
-            _clear(plan)  # nothing worth keeping: the next try needs no flag
-        raise
-    found = receipts.first_stage(job)
-    receipts.refuse_incomplete(plan.sources, found)
-    in_order = list(found.values())
-    _refuse_few_documents_found(plan, in_order)
-    return in_order
-
-
-def _run_second_stage(
-    plan: Plan, first: Sequence[Receipt], workers: int, report: Progress
-) -> list[Receipt]:
-    """Run what is not done yet of the second stage, if there is one; all its receipts."""
-    job = plan.job
-    if OBJECTIVES[job.settings.objective].second_stage == "none":
-        return []
-    digest = receipts.digest(first)
-    second_stage.prepare(job, first, _parts(plan))
-    tasks = second_stage.make_tasks(job, first, digest)
-    found = receipts.second_stage(job, digest)
-    done = {place for place, r in found.items() if receipts.is_second_intact(job, r)}
-    to_do = [task for task in tasks if task.place not in done]
-    local.run_tasks(job, to_do, workers=workers, on_receipt=report)
-    found = receipts.second_stage(job, digest)
-    return [found[task.place] for task in tasks]
-
-
-def _finish(plan: Plan, first: Sequence[Receipt], second: Sequence[Receipt]) -> None:
-    """Assemble the manifests from the receipts; the main folder's last."""
-    job, parts = plan.job, _parts(plan)
-    accounts = {part: account(first, second, part) for part in parts}
-    _refuse_empty(plan, accounts)
-    for part in reversed(parts):
+    for part in reversed(plan.parts):
         papers = {**accounts[part], **second_stage.papers(job, first, part)}
         write_manifest(job.folder(part), {**plan.paper, "part": part, **papers})
-    for part in parts:
-        output.remove_plan(job.folder(part))
-        remove_abandoned(job.folder(part))
-
-
-def _refuse_few_documents_found(plan: Plan, first: Sequence[Receipt]) -> None:
-    """Raise when the corpus has no documents, or too few to set some aside; leave nothing."""
-    documents = sum(account(first, (), part)["documents"] for part in _parts(plan))
-    if not documents:
-        error = empty_corpus(plan.inputs)
-    elif plan.job.settings.valid and documents < 4:
-        error = InputError(
-            f"{documents} documents are too few to set some aside with --valid",
-            fix="Leave --valid out, or part the documents by empty lines "
-            "(--documents line or file for other layouts)",
-        )
-    else:
-        return
-    _clear(plan)
-    raise error
-
-
-def _refuse_empty(plan: Plan, accounts: dict[str, dict[str, Any]]) -> None:
-    """Raise when there is nothing to train on, and leave nothing; warn of an empty valid part."""
-    fix = _fix_of_nothing(plan.job.settings)
-    for part, found in accounts.items():
-        if not _is_empty(found):
-            continue
-        what = _nothing_came(found)
-        if part == "train":
-            _clear(plan)
-            raise InputError(what, fix=fix)
-        log.warning("%s for the held-out part. %s.", what, fix)
-
-
-def _clear(plan: Plan) -> None:
-    output.clear([plan.job.folder(part) for part in _parts(plan)])
-
-
-def _is_empty(found: dict[str, Any]) -> bool:
-    """Whether there is no row, or no token in any row."""
-    return not any(shard.get("tokens", 1) for shard in found["shards"])
-
-
-def _nothing_came(found: dict[str, Any]) -> str:
-    lost = ", ".join(f"{count} {reason}" for reason, count in found["drops"].items())
-    dropped = f" (dropped: {lost})" if lost else ""
-    return f"no example came out of {found['documents']} documents{dropped}"
-
-
-def _fix_of_nothing(settings: BuildSettings) -> str:
-    if settings.sequences.pairs != "none":
-        return (
-            "Pairs need several documents of several sentences: see --documents, --sentences and "
-            "--pairs none"
-        )
-    if settings.objective == "skipgram":
-        return "Give more text, or a larger --subsample (0 keeps every token)"
-    return "Give documents of several words"
+    for folder in plan.folders:
+        output.close(folder)

@@ -8,58 +8,72 @@ at a time.
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
-import os
-import signal
-import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from typing import Any
 
 from lmprep.build import Builder, Job
 from lmprep.corpus.formats import Partition, read_partitions
 from lmprep.corpus.plan import Source
 from lmprep.corpus.sources import STDIN
-from lmprep.errors import InputError, LmprepError
-from lmprep.second_stage import Task, run_task
+from lmprep.engines.processes import Call, run_in_processes
+from lmprep.engines.share import Share
+from lmprep.errors import InputError
+from lmprep.second_stage import run_task
 
 Receipt = dict[str, Any]
 Done = Mapping[tuple[int, int], Receipt]
-Call = tuple[Callable[[Any], list[Receipt]], Any]
-"""A function for a worker, and its argument."""
+OnReceipt = Callable[[Receipt], object]
+TaskFunction = Callable[[Job, Any], Receipt]
+"""What is done for a task: by default what the second stage does."""
 
 
-def run(
-    job: Job,
-    sources: Sequence[Source],
-    done: Done,
-    *,
-    workers: int,
-    on_receipt: Callable[[Receipt], object],
-) -> None:
-    """Build every partition that has no receipt in `done`."""
-    open_sources = [source for source in sources if not _is_complete(source, done)]
-    if workers <= 1:
-        builder = Builder(job)
-        for source in open_sources:
-            for partition in _open_partitions(job, source, done):
-                on_receipt(builder.build(partition))
-    elif open_sources:
-        _run_in_processes(job, _first_stage(job, open_sources, done, workers), workers, on_receipt)
+@dataclass(frozen=True)
+class Local:
+    """The engine of this machine.
+
+    Args:
+        workers: processes; None for one.
+    """
+
+    workers: int | None
+
+    def build(
+        self, job: Job, sources: Sequence[Source], done: Done, share: Share, on_receipt: OnReceipt
+    ) -> None:
+        """Build every partition of a share that has no receipt in `done`."""
+        todo = open_sources(sources, done, share)
+        workers = self.workers or 1
+        if workers <= 1:
+            builder = Builder(job)
+            for source in todo:
+                for partition in open_partitions(job, source, done, share):
+                    on_receipt(builder.build(partition))
+        elif todo:
+            calls = _first_stage(job, todo, done, share, workers)
+            _run_in_processes(job, calls, workers, on_receipt)
+
+    def run_tasks(
+        self,
+        job: Job,
+        tasks: Iterable[Any],
+        on_receipt: OnReceipt,
+        function: TaskFunction = run_task,
+    ) -> None:
+        """Call `function` with the job and each task; they are taken as workers become free."""
+        workers = self.workers or 1
+        if workers <= 1:
+            for task in tasks:
+                on_receipt(function(job, task))
+        else:
+            calls = ((_run_task, (function, task)) for task in tasks)
+            _run_in_processes(job, calls, workers, on_receipt)
 
 
-def run_tasks(
-    job: Job, tasks: Sequence[Task], *, workers: int, on_receipt: Callable[[Receipt], object]
-) -> None:
-    """Run these tasks of the second stage."""
-    if workers <= 1:
-        for task in tasks:
-            on_receipt(run_task(job, task))
-    elif tasks:
-        calls = [(_run_task, task) for task in tasks]
-        _run_in_processes(job, calls, workers, on_receipt)
+def open_sources(sources: Sequence[Source], done: Done, share: Share) -> list[Source]:
+    """The sources of a share in which something may be left to do."""
+    ours = (source for source in sources if share.has_source(source.index))
+    return [source for source in ours if not _is_complete(source, done)]
 
 
 def _is_complete(source: Source, done: Done) -> bool:
@@ -77,10 +91,12 @@ def _is_complete(source: Source, done: Done) -> bool:
     return False
 
 
-def _open_partitions(job: Job, source: Source, done: Done) -> Iterator[Partition]:
-    """Read a source; yield the partitions that are not done and check those that are."""
+def open_partitions(job: Job, source: Source, done: Done, share: Share) -> Iterator[Partition]:
+    """Read a source; of a share, yield the partitions not done and check those that are."""
     settings = job.settings
     for partition in read_partitions(source, settings.corpus, settings.partition_bytes):
+        if not share.has_partition(partition.source, partition.ordinal):
+            continue
         receipt = done.get((partition.source, partition.ordinal))
         if receipt is None:
             yield partition
@@ -92,92 +108,56 @@ def _open_partitions(job: Job, source: Source, done: Done) -> Iterator[Partition
             )
 
 
-def _run_in_processes(
-    job: Job, calls: Iterable[Call], workers: int, on_receipt: Callable[[Receipt], object]
-) -> None:
-    """Keep all workers busy with at most one call waiting for each."""
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_start_worker, initargs=(job, os.getpid())
+def _run_in_processes(job: Job, calls: Iterable[Call], workers: int, on_receipt: OnReceipt) -> None:
+    def report(receipts: list[Receipt]) -> None:
+        for receipt in receipts:
+            on_receipt(receipt)
+
+    run_in_processes(
+        calls,
+        workers,
+        start=_start,
+        argument=job,
+        on_result=report,
+        fix="Run the same command with --resume, and with fewer --workers or a smaller "
+        "--partition-size if it happens again",
     )
-    waiting: set[Future[list[Receipt]]] = set()
-    try:
-        for function, argument in calls:
-            waiting.add(pool.submit(function, argument))
-            if len(waiting) > workers:
-                waiting = _collect(waiting, on_receipt)
-        while waiting:
-            waiting = _collect(waiting, on_receipt)
-    except BrokenProcessPool:
-        raise LmprepError(
-            "a worker process was killed, perhaps for want of memory",
-            fix="Run the same command with --resume, and with fewer --workers or a smaller "
-            "--partition-size if it happens again",
-        ) from None
-    except BaseException:
-        _terminate(pool)
-        raise
-    pool.shutdown()
 
 
-def _first_stage(job: Job, sources: Sequence[Source], done: Done, workers: int) -> Iterator[Call]:
+def _first_stage(
+    job: Job, sources: Sequence[Source], done: Done, share: Share, workers: int
+) -> Iterator[Call]:
     few = len(sources) < workers
     for source in sources:
         if few or any(part.file.path == STDIN for part in source.parts):
-            for partition in _open_partitions(job, source, done):
+            for partition in open_partitions(job, source, done, share):
                 yield _build_partition, partition
         else:
-            yield _build_source, (source, {k: r for k, r in done.items() if k[0] == source.index})
+            yield _build_source, (source, of_source(done, source), share)
 
 
-def _collect(
-    waiting: set[Future[list[Receipt]]], on_receipt: Callable[[Receipt], object]
-) -> set[Future[list[Receipt]]]:
-    """Wait for a call to end, report its receipts; the calls still waiting."""
-    ended, still = wait(waiting, return_when=FIRST_COMPLETED)
-    for future in ended:
-        for receipt in future.result():
-            on_receipt(receipt)
-    return still
-
-
-def _terminate(pool: ProcessPoolExecutor) -> None:
-    """Stop at once: what is half-done has no final name."""
-    processes = list((pool._processes or {}).values())
-    pool.shutdown(wait=False, cancel_futures=True)
-    for process in processes:
-        process.terminate()
-    for process in processes:
-        process.join(timeout=5)
+def of_source(done: Done, source: Source) -> Done:
+    """The receipts of one source."""
+    return {place: receipt for place, receipt in done.items() if place[0] == source.index}
 
 
 _builder: Builder
 
 
-def _start_worker(job: Job, parent: int) -> None:
-    """Once in each worker: its builder; Ctrl-C is the parent's business."""
+def _start(job: Job) -> None:
+    """Once in each worker: its builder."""
     global _builder
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
     _builder = Builder(job)
-
-
-def _end_with_parent(parent: int) -> None:
-    """A worker whose parent was killed would wait for work for ever."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
 
 
 def _build_partition(partition: Partition) -> list[Receipt]:
     return [_builder.build(partition)]
 
 
-def _build_source(task: tuple[Source, Done]) -> list[Receipt]:
-    source, done = task
-    return [_builder.build(p) for p in _open_partitions(_builder.job, source, done)]
+def _build_source(task: tuple[Source, Done, Share]) -> list[Receipt]:
+    return [_builder.build(partition) for partition in open_partitions(_builder.job, *task)]
 
 
-def _run_task(task: Task) -> list[Receipt]:
-    return [run_task(_builder.job, task)]
+def _run_task(call: tuple[TaskFunction, Any]) -> list[Receipt]:
+    function, task = call
+    return [function(_builder.job, task)]

@@ -7,13 +7,18 @@ ever overwritten or removed.
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lmprep.errors import DatasetError, UsageError
-from lmprep.files import create_json, remove_abandoned, sync_folder, temporary_of
+from lmprep.files import (
+    create_json,
+    move,
+    remove_abandoned,
+    remove_tree,
+    temporary_of,
+)
+from lmprep.remote import AnyPath
 from lmprep.shards.manifest import (
     MANIFEST,
     PARTIALS,
@@ -30,12 +35,13 @@ _ELSEWHERE = "Choose another -o"
 
 
 def open_folders(
-    folders: Sequence[Path],
+    folders: Sequence[AnyPath],
     paper: dict[str, Any],
     tokenizer: TokenizerFolder,
     *,
     resume: bool,
     force: bool,
+    join: bool = False,
 ) -> bool:
     """Make the folders of a build, the main one first in the list, or continue them.
 
@@ -43,6 +49,7 @@ def open_folders(
         paper: the plan.
         resume: continue an unfinished build of the same plan.
         force: remove an earlier build first; files that are not ours stay.
+        join: others may be working in the folders at the same time; as `resume` otherwise.
 
     Returns:
         True when the build is complete and nothing is left to do.
@@ -62,66 +69,97 @@ def open_folders(
             raise _refusal(folder)
         if (begun := _begun(folder)) is not None:
             _refuse_other_settings(folder, begun, paper)
-    complete = all((folder / MANIFEST).exists() for folder in folders)
+    complete = are_complete(folders)
+    if join and not complete and (folders[0] / MANIFEST).exists():
+        complete = are_complete(folders)  # by now; the main manifest is the last one written
+        if not complete:
+            # Its receipts are gone: to build it again, all others would have to stop first.
+            raise UsageError(
+                "the held-out part of this complete dataset is missing",
+                path=folders[-1],
+                fix="Build it again with --resume, without --task",
+            )
     for folder in reversed(folders):
+        if not complete:
+            _begin(folder, paper, tokenizer, join=join)
+            # Another task may have finished it since: its plan was removed, and is here again.
+            complete = join and are_complete(folders)
+    for folder in folders:
         if complete:
             remove_plan(folder)
-        else:
-            _begin(folder, paper, tokenizer)
         for inner in (folder, folder / RECEIPTS, folder / PARTIALS):
             remove_abandoned(inner)
     return complete
 
 
-def _begin(folder: Path, paper: dict[str, Any], tokenizer: TokenizerFolder) -> None:
-    """Write the plan and the tokenizer, unless an earlier run did."""
+def are_complete(folders: Sequence[AnyPath]) -> bool:
+    """Whether all parts of a build have their manifests."""
+    return all((folder / MANIFEST).exists() for folder in folders)
+
+
+def _begin(
+    folder: AnyPath, paper: dict[str, Any], tokenizer: TokenizerFolder, *, join: bool
+) -> None:
+    """Write the plan and the tokenizer, unless an earlier run did, or another one does."""
     folder.mkdir(parents=True, exist_ok=True)
-    _reopen(folder)
+    if not join:  # a manifest of the held-out part alone: another task is about to write ours
+        _reopen(folder)
     if not (folder / PLAN).exists():
-        try:
-            create_json(folder / PLAN, paper)
-        except FileExistsError:
-            raise UsageError(
-                "another build has just begun here", path=folder, fix="Add --resume to join it"
-            ) from None
+        _create_plan(folder, paper, join=join)
     (folder / RECEIPTS).mkdir(exist_ok=True)
     tokenizer_folder.copy(tokenizer, folder / "tokenizer")
 
 
-def _reopen(folder: Path) -> None:
+def _create_plan(folder: AnyPath, paper: dict[str, Any], *, join: bool) -> None:
+    try:
+        create_json(folder / PLAN, paper)
+    except FileExistsError:
+        if not join:
+            raise UsageError(
+                "another build has just begun here", path=folder, fix="Add --resume to join it"
+            ) from None
+        if (begun := _begun(folder)) is not None:
+            _refuse_other_settings(folder, begun, paper)
+
+
+def _reopen(folder: AnyPath) -> None:
     """Make a complete folder an unfinished one, in one step that a crash cannot split."""
     if (folder / MANIFEST).exists():
-        (folder / MANIFEST).replace(folder / PLAN)
-        sync_folder(folder)
+        move(folder / MANIFEST, folder / PLAN)
 
 
-def _begun(folder: Path) -> dict[str, Any] | None:
-    """The manifest or plan of a folder, None where it has neither."""
-    if (folder / MANIFEST).exists():
-        return read_manifest(folder)
-    if not (folder / PLAN).exists():
-        return None
+def _begun(folder: AnyPath) -> dict[str, Any] | None:
+    """The plan or manifest of a folder, None where it has neither."""
     try:
         return dict(json.loads((folder / PLAN).read_bytes()))
+    except FileNotFoundError:  # perhaps removed just now: the manifest is there before
+        return read_manifest(folder) if (folder / MANIFEST).exists() else None
     except ValueError:
         raise DatasetError(
             "not valid JSON", path=folder / PLAN, fix="Start over with --force"
         ) from None
 
 
-def _refuse_other_settings(folder: Path, begun: dict[str, Any], asked: dict[str, Any]) -> None:
+def _refuse_other_settings(folder: AnyPath, begun: dict[str, Any], asked: dict[str, Any]) -> None:
     if begun.get("fingerprint") == asked["fingerprint"]:
         return
-    there, here = _flat(begun), _flat(asked)
     ignored = {"fingerprint", "lmprep"}
-    names = [n for n in here if n.split(".")[0] not in ignored and there.get(n) != here[n]]
-    name = names[0] if names else "the number of inputs"
+    own = {name: value for name, value in asked.items() if name not in ignored}
+    name, there, here = first_difference(begun, own) or ("the number of inputs", None, None)
     raise UsageError(
-        f"this folder was begun with other settings: {name} is {there.get(name)!r} there "
-        f"and {here.get(name)!r} here",
+        f"this folder was begun with other settings: {name} is {there!r} there and {here!r} here",
         path=folder,
         fix="Use the same settings, --force to start over, or another -o",
     )
+
+
+def first_difference(
+    there: Mapping[str, Any], here: Mapping[str, Any]
+) -> tuple[str, Any, Any] | None:
+    """The first entry of `here` that `there` has otherwise: its dotted name and both values."""
+    others, ours = _flat(dict(there)), _flat(dict(here))
+    names = (name for name in ours if others.get(name) != ours[name])
+    return next(((name, others.get(name), ours[name]) for name in names), None)
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
@@ -135,17 +173,17 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _is_empty(folder: Path) -> bool:
+def _is_empty(folder: AnyPath) -> bool:
     """Nothing in it, but perhaps what a run left that was killed before it wrote its plan."""
     return folder.is_dir() and all(temporary_of(path.name) for path in folder.iterdir())
 
 
-def is_ours(folder: Path) -> bool:
+def is_ours(folder: AnyPath) -> bool:
     """Whether a build of ours was begun or completed in a folder."""
-    return (folder / MANIFEST).exists() or (folder / PLAN).exists()
+    return (folder / PLAN).exists() or (folder / MANIFEST).exists()
 
 
-def _refusal(folder: Path) -> UsageError:
+def _refusal(folder: AnyPath) -> UsageError:
     """Why a folder is not written to."""
     if not is_ours(folder):
         what = "the folder holds files that lmprep build did not write"
@@ -158,14 +196,20 @@ def _refusal(folder: Path) -> UsageError:
     return UsageError(what, path=folder, fix=fix)
 
 
-def remove_plan(folder: Path) -> None:
+def remove_plan(folder: AnyPath) -> None:
     """What only an unfinished folder needs goes when the manifest is there."""
     for name in (PARTIALS, RECEIPTS):
-        shutil.rmtree(folder / name, ignore_errors=True)
+        remove_tree(folder / name)
     (folder / PLAN).unlink(missing_ok=True)
 
 
-def clear(folders: Sequence[Path]) -> None:
+def close(folder: AnyPath) -> None:
+    """Remove what only an unfinished folder needs."""
+    remove_plan(folder)
+    remove_abandoned(folder)
+
+
+def clear(folders: Sequence[AnyPath]) -> None:
     """Remove a build of ours and nothing else: only files our papers list or name.
 
     Raises:
@@ -182,11 +226,12 @@ def clear(folders: Sequence[Path]) -> None:
             )
         # A crash in between leaves an unfinished build, which can be cleared again.
         _reopen(folder)
-        for path in list(folder.iterdir()):
+        paths: list[AnyPath] = list(folder.iterdir())
+        for path in paths:
             if temporary_of(path.name) or _is_written_by_us(path.name):
                 path.unlink()
         for name in (RECEIPTS, PARTIALS, "tokenizer"):
-            shutil.rmtree(folder / name, ignore_errors=True)
+            remove_tree(folder / name)
         (folder / PLAN).unlink(missing_ok=True)
         if not any(folder.iterdir()):
             folder.rmdir()

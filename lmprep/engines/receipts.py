@@ -7,26 +7,32 @@ count.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from lmprep.build import Job
 from lmprep.corpus.plan import Source
 from lmprep.errors import InputError
 from lmprep.examples import PARTS, Place
-from lmprep.files import json_sha256
-from lmprep.shards.manifest import PARTIALS, RECEIPTS
+from lmprep.files import json_sha256, read_all, sizes_of
+from lmprep.shards.manifest import PARTIALS, RECEIPTS, Receipt, parse_receipt
 
-Receipt = dict[str, Any]
+
+class NotBuilt(InputError):
+    """A partition of the plan has no receipt."""
 
 
 def first_stage(job: Job) -> dict[tuple[int, int], Receipt]:
     """The receipts of this plan's partitions, by source and partition, in order."""
     found = {(r["source"], r["partition"]): r for r in _receipts(job, "[0-9]*.json")}
     return dict(sorted(found.items()))
+
+
+def intact_first_stage(job: Job) -> dict[tuple[int, int], Receipt]:
+    """Those of them whose files are all there in full size."""
+    files = Files(job)
+    return {place: receipt for place, receipt in first_stage(job).items() if files.hold(receipt)}
 
 
 def second_stage(job: Job, first_stage: str) -> dict[Place, Receipt]:
@@ -41,12 +47,9 @@ def second_stage(job: Job, first_stage: str) -> dict[Place, Receipt]:
 
 def _receipts(job: Job, pattern: str) -> list[Receipt]:
     receipts = []
-    for path in (job.out / RECEIPTS).glob(pattern):
-        try:
-            receipt = json.loads(path.read_bytes())
-        except ValueError:
-            continue  # cut short by a crash of the machine: what it was for is done again
-        if receipt.get("fingerprint") == job.fingerprint:
+    for content in read_all(job.out / RECEIPTS, pattern):
+        receipt = parse_receipt(content)
+        if receipt is not None and receipt.get("fingerprint") == job.fingerprint:
             receipts.append(receipt)
     return receipts
 
@@ -56,23 +59,28 @@ def digest(receipts: Sequence[Receipt]) -> str:
     return json_sha256(list(receipts))
 
 
-def is_intact(job: Job, receipt: Receipt) -> bool:
-    """Whether all files that a receipt of the first stage lists are there in their full size."""
-    return all(
-        _are_there(job.folder(part), receipt[part]["shards"])
-        and _are_there(job.folder(part) / PARTIALS, receipt[part]["partials"])
-        for part in PARTS
-    )
+class Files:
+    """What a dataset folder and its held-out part hold, as of now: looked at once."""
+
+    def __init__(self, job: Job) -> None:
+        self._shards = {part: sizes_of(job.folder(part)) for part in PARTS}
+        self._partials = {part: sizes_of(job.folder(part) / PARTIALS) for part in PARTS}
+
+    def hold(self, receipt: Receipt) -> bool:
+        """Whether all files that a receipt of the first stage lists are there in full size."""
+        return all(
+            _are_there(self._shards[part], receipt[part]["shards"])
+            and _are_there(self._partials[part], receipt[part]["partials"])
+            for part in PARTS
+        )
+
+    def hold_second(self, receipt: Receipt) -> bool:
+        """The same for a receipt of the second stage."""
+        return _are_there(self._shards[receipt["part"]], receipt["shards"])
 
 
-def is_second_intact(job: Job, receipt: Receipt) -> bool:
-    """The same for a receipt of the second stage."""
-    return _are_there(job.folder(receipt["part"]), receipt["shards"])
-
-
-def _are_there(folder: Path, entries: Iterable[Mapping[str, Any]]) -> bool:
-    files = [(folder / entry["file"], entry["bytes"]) for entry in entries]
-    return all(path.is_file() and path.stat().st_size == size for path, size in files)
+def _are_there(sizes: Mapping[str, int], entries: Iterable[Mapping[str, Any]]) -> bool:
+    return all(sizes.get(entry["file"]) == entry["bytes"] for entry in entries)
 
 
 def account(first: Sequence[Receipt], second: Iterable[Receipt], part: str) -> dict[str, Any]:
@@ -94,19 +102,21 @@ def refuse_incomplete(
     sources: Sequence[Source], receipts: Mapping[tuple[int, int], Receipt]
 ) -> None:
     """Raise unless every source is covered from its first partition to its last, and no further."""
-    left = set(receipts)
     for source in sources:
         ordinal = 0
-        while not receipts.get((source.index, ordinal), {"last": True})["last"]:
-            left.discard((source.index, ordinal))
+        while (receipt := receipts.get((source.index, ordinal))) and not receipt["last"]:
             ordinal += 1
-        if (source.index, ordinal) not in left:
+        if receipt is None:
             name = source.parts[0].file.name
-            raise InputError(
+            raise NotBuilt(
                 f"partition {ordinal} of source {source.index} ({name} ...) was not built",
                 fix="Run the same command with --resume",
             )
-        left.discard((source.index, ordinal))
+    ends: dict[int, int] = {}
+    for (index, ordinal), receipt in sorted(receipts.items()):
+        if receipt["last"]:
+            ends.setdefault(index, ordinal)
+    left = [(index, ordinal) for index, ordinal in receipts if ordinal > ends.get(index, -1)]
     if left:
         raise InputError(
             f"the folder holds partition {min(left)} beyond the end of its source, as if the "

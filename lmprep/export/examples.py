@@ -40,8 +40,25 @@ _TEXTS = {
 _SENTINELS = "The ferry leaves the <extra_id_0> in the morning."
 
 
+_JUDGING = """\
+import torch
+from transformers import AutoModelForPreTraining, AutoTokenizer
+
+folder = "."  # this folder, or its name on the hub
+tokenizer = AutoTokenizer.from_pretrained(folder)
+model = AutoModelForPreTraining.from_pretrained(folder).eval()
+inputs = tokenizer("The ferry leaves the harbour in the potato.", return_tensors="pt")
+with torch.no_grad():
+    replaced = model(**inputs).logits[0].sigmoid()
+for token, share in zip(inputs.tokens(), replaced.tolist()):
+    print(f"{token:15} {share:.3f}")
+"""
+
+
 def example(kind: str, objective: str) -> str:
     """Code for a model of a kind (of `ModelSettings`) that has learnt an objective."""
+    if objective == "electra":
+        return _JUDGING
     loading = _LOADING.format(auto=_AUTO_CLASSES[kind])
     if kind == "encoder":
         return loading + _FILLING

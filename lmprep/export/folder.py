@@ -5,6 +5,8 @@ DIR/generation_config.json   where a model can write: its special tokens
 DIR/model.safetensors        float32, each tied tensor once
 DIR/tokenizer.json ...       the run's tokenizer, with the model's longest input
 DIR/README.md                the model card
+DIR/generator/               of an ELECTRA, whose discriminator is what lies in DIR: its generator,
+                             with the same files but the card
 """
 
 from __future__ import annotations
@@ -24,18 +26,20 @@ from lmprep.evaluation.held_out import load_model
 from lmprep.export.model_card import Facts, model_card
 from lmprep.files import canonical_json, sync_folder, sync_tree
 from lmprep.models.construction import count_parameters
+from lmprep.models.electra import generator_alone
 from lmprep.models.hf import hf_class, to_hf, write_config
 from lmprep.models.settings import ModelSettings
-from lmprep.settings import settings_from
 from lmprep.shards.reader import vocabulary_from
 from lmprep.tokenization.folder import FILES
 from lmprep.training import run_folder
 from lmprep.training.tasks import Task
+from lmprep.vocabulary import Vocabulary
 
 CONFIG, GENERATION, WEIGHTS, CARD = (
     "config.json", "generation_config.json", "model.safetensors", "README.md",
 )  # fmt: skip
 _TOKENIZER_CONFIG = "tokenizer_config.json"
+_GENERATOR, _GENERATOR_CLASS = "generator", "ElectraForMaskedLM"
 # Keys of a configuration that generation reads from a file of its own.
 _GENERATION_KEYS = (
     "bos_token_id",
@@ -60,13 +64,14 @@ def export(run: Path, folder: Path, *, step: int | None = None, force: bool = Fa
         CheckpointError: no such checkpoint, or a damaged one.
     """
     config = run_folder.read_config(run)
-    settings = settings_from(ModelSettings, config["model"])
+    settings = run_folder.read_model(run)
     vocabulary = vocabulary_from(config["vocabulary"])
     pairs = config["pairs"] != "none"
     _check_free(folder, force)
     try:
         class_name = hf_class(settings, pairs=pairs, pad=vocabulary.pad)
         described = write_config(settings, class_name, vocabulary, _start_token(config, settings))
+        beside = _generator_config(settings, vocabulary)
     except ValueError as error:
         raise UsageError(
             str(error), path=run, fix="lmprep docs exporting says which models can be exported"
@@ -80,13 +85,32 @@ def export(run: Path, folder: Path, *, step: int | None = None, force: bool = Fa
         parameters=count_parameters(model),
         left_out=_left_out(settings, class_name, pairs),
     )
+    tokenizer = _tokenizer_files(run, settings, config["length"])
     contents = {
         CARD: model_card(run, facts).encode(),
-        **_tokenizer_files(run, settings, config["length"]),
+        **tokenizer,
         **_configurations(described, settings),
     }
-    _publish(folder, contents, to_hf(model.state_dict(), settings, class_name))
+    tensors = {WEIGHTS: to_hf(model.state_dict(), settings, class_name)}
+    if beside is not None:
+        files = {**tokenizer, **_configurations(beside, settings)}
+        contents = {f"{_GENERATOR}/{name}": content for name, content in files.items()} | contents
+        tensors[f"{_GENERATOR}/{WEIGHTS}"] = to_hf(
+            generator_alone(model.state_dict()), settings.generator(), _GENERATOR_CLASS
+        )
+    _publish(folder, contents, tensors)
     return facts
+
+
+def _generator_config(settings: ModelSettings, vocabulary: Vocabulary) -> dict[str, Any] | None:
+    """config.json of the generator beside a discriminator, if there is one.
+
+    Raises:
+        ValueError: its class cannot be such a model.
+    """
+    if not settings.has_generator:
+        return None
+    return write_config(settings.generator(), _GENERATOR_CLASS, vocabulary)
 
 
 def _check_free(folder: Path, force: bool) -> None:
@@ -142,21 +166,30 @@ def _configurations(described: Mapping[str, Any], settings: ModelSettings) -> di
     return {GENERATION: canonical_json(generation), CONFIG: config}
 
 
-def _publish(folder: Path, contents: Mapping[str, bytes], tensors: Mapping[str, Tensor]) -> None:
-    """Write the folder under a temporary name, flush it to the disk, then give it its name."""
+def _publish(
+    folder: Path, contents: Mapping[str, bytes], tensors: Mapping[str, dict[str, Tensor]]
+) -> None:
+    """Write the folder under a temporary name, flush it to the disk, then give it its name.
+
+    Args:
+        contents: of the other files, by name.
+        tensors: of the files of weights.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
-        save_file(dict(tensors), temporary / WEIGHTS, metadata={"format": "pt"})
         for name, content in contents.items():
+            (temporary / name).parent.mkdir(exist_ok=True)
             (temporary / name).write_bytes(content)
-        # safetensors lets nobody else read its file; these are no secrets.
-        (temporary / WEIGHTS).chmod((temporary / CONFIG).stat().st_mode)
+        for name, each in tensors.items():
+            save_file(each, temporary / name, metadata={"format": "pt"})
+            # safetensors lets nobody else read its file; these are no secrets.
+            (temporary / name).chmod((temporary / CONFIG).stat().st_mode)
         sync_tree(temporary)
         if folder.exists():
-            _replace_files(folder, temporary, [WEIGHTS, *contents])
+            _replace_files(folder, temporary, [*tensors, *contents])
         else:
             temporary.rename(folder)
         sync_folder(folder.parent)
@@ -171,6 +204,8 @@ def _replace_files(folder: Path, new: Path, names: list[str]) -> None:
     """
     for name in (CONFIG, GENERATION, *FILES):
         (folder / name).unlink(missing_ok=True)
+        (folder / _GENERATOR / name).unlink(missing_ok=True)
     for name in names:
+        (folder / name).parent.mkdir(exist_ok=True)
         (new / name).replace(folder / name)
     sync_folder(folder)

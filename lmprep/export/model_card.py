@@ -63,7 +63,8 @@ def model_card(run: Path, facts: Facts) -> str:
 
 def _front_matter(facts: Facts, config: Mapping[str, Any]) -> str:
     kind = config["model"]["kind"]
-    pipeline = [f"pipeline_tag: {_PIPELINES[kind]}"] if kind in _PIPELINES else []
+    judges = config["objective"] == "electra"  # which the hub has no pipeline for
+    pipeline = [f"pipeline_tag: {_PIPELINES[kind]}"] if kind in _PIPELINES and not judges else []
     tags = dict.fromkeys(["lmprep", facts.model_type, config["objective"]])
     lines = ["library_name: transformers", *pipeline, "tags:", *(f"- {tag}" for tag in tags)]
     return "\n".join(["---", *lines, "---"])
@@ -72,6 +73,8 @@ def _front_matter(facts: Facts, config: Mapping[str, Any]) -> str:
 def _about(facts: Facts, recipe: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     kind, init = config["model"]["kind"], recipe["pretrain"].get("init")
     begun = f"begun from the weights of `{init}`" if init else "trained from scratch"
+    if teacher := recipe["pretrain"].get("teacher"):
+        begun = f"distilled from `{teacher}`" + (f", {begun}" if init else "")
     pairs = "" if config["pairs"] == "none" else f" and `{config['pairs']}` pairs of sentences"
     missing = "".join(
         f" Its {head} is not part of this class, and left out." for head in facts.left_out

@@ -7,7 +7,7 @@ head, I width of all heads, C queries, keys and values, as many as one matrix ma
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
@@ -25,10 +25,26 @@ class Memory:
     Args:
         states_BKD: the encoder's last states.
         mask: which of them are tokens.
+        made: keys and values by attention, kept from the first use on where many passes look at
+            the same memory; None keeps nothing.
     """
 
     states_BKD: Tensor
     mask: Mask
+    made: dict[nn.Module, tuple[Tensor, ...]] | None = None
+
+    def kept(self) -> Memory:
+        """The same memory, which keeps what attentions make of it."""
+        return replace(self, made={})
+
+    def rows(self, chosen_C: Tensor) -> Memory:
+        """The memory of the chosen rows: int64 [C]."""
+        allowed = self.mask.allowed
+        mask = self.mask if allowed is None else Mask(allowed=allowed[chosen_C])
+        made = None
+        if self.made is not None:
+            made = {at: tuple(x[chosen_C] for x in parts) for at, parts in self.made.items()}
+        return Memory(states_BKD=self.states_BKD[chosen_C], mask=mask, made=made)
 
 
 class Attention(nn.Module):
@@ -83,7 +99,15 @@ class CrossAttention(Attention):
     def forward(self, x_BQD: Tensor, memory: Memory, key: DropoutKey | None) -> Tensor:
         """Bring in the encoder's states: [B, Q, D] to [B, Q, D]."""
         (q_BNQH,) = by_heads(self._parts(self.query(x_BQD)))
-        k_BNKH, v_BNKH = by_heads(self._parts(self.kv(memory.states_BKD)))
-        mixed_BQI = self.product((q_BNQH, k_BNKH, v_BNKH), memory.mask, key)
+        mixed_BQI = self.product((q_BNQH, *self._of_memory(memory)), memory.mask, key)
         mixed: Tensor = self.output(mixed_BQI)
         return mixed
+
+    def _of_memory(self, memory: Memory) -> tuple[Tensor, ...]:
+        """Keys and values, each [B, N, K, H]."""
+        if memory.made is not None and self in memory.made:
+            return memory.made[self]
+        parts = by_heads(self._parts(self.kv(memory.states_BKD)))
+        if memory.made is not None:
+            memory.made[self] = parts
+        return parts

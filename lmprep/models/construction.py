@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from lmprep.models.bi_lstm import BiLstmModel
 from lmprep.models.decoder import DecoderModel
+from lmprep.models.electra import ElectraModel
 from lmprep.models.encoder import EncoderModel
 from lmprep.models.encoder_decoder import EncoderDecoderModel
 from lmprep.models.initialization import initialize
@@ -17,6 +19,7 @@ _KINDS: dict[str, type[LanguageModel]] = {
     "encoder": EncoderModel,
     "decoder": DecoderModel,
     "encoder-decoder": EncoderDecoderModel,
+    "bi-lstm": BiLstmModel,
 }
 
 
@@ -30,10 +33,12 @@ def new_model(settings: ModelSettings, seed: int) -> LanguageModel:
 def outline(settings: ModelSettings) -> LanguageModel:
     """The model without memory for its weights: to count them, or to load them."""
     with torch.device("meta"):
-        return _KINDS[settings.kind](settings)
+        return (
+            ElectraModel(settings) if settings.generator_width else _KINDS[settings.kind](settings)
+        )
 
 
 def count_parameters(module: LanguageModel | Stack) -> int:
     """Parameters, each tied one once, without the rows that only fill the vocabulary up."""
     parameters = trimmed(dict(module.named_parameters()), module.settings)
-    return sum(parameter.numel() for parameter in parameters.values())
+    return sum(each.numel() for each in parameters.values() if each.is_floating_point())

@@ -43,11 +43,38 @@ class Projection:
         """Of the real ids: [M, size]."""
         return F.linear(self.states_MD, self.matrix_VD, self.bias_V)[:, : self.size]
 
+    @torch.no_grad()
+    def drawn(self, draws_M: Tensor) -> Tensor:
+        """An id for each state, drawn from the softmax of its logits: int64 [M].
+
+        The ids share the numbers from 0 to 1 in proportion to their probabilities, in their
+        order; the one is drawn in whose share the number falls. Some rows at a time, as above.
+
+        Args:
+            draws_M: from 0 to below 1; any id where it is below 0.
+        """
+        drawn = [
+            _drawn(F.linear(states_RD, self.matrix_VD, self.bias_V)[:, : self.size], draws_R)
+            for states_RD, draws_R in zip(
+                torch.split(self.states_MD, rows_at_once(self.matrix_VD)),
+                torch.split(draws_M, rows_at_once(self.matrix_VD)),
+                strict=True,
+            )
+        ]
+        return torch.cat(drawn)
+
     def loss(self, labels_M: Tensor) -> Tensor:
         """See `linear_cross_entropy`."""
         return linear_cross_entropy(
             self.states_MD, self.matrix_VD, self.bias_V, labels_M, self.size
         )
+
+
+def _drawn(logits_RV: Tensor, draws_R: Tensor) -> Tensor:
+    ends_RV = logits_RV.float().softmax(-1).cumsum(-1)
+    places_R1 = draws_R[:, None] * ends_RV[:, -1:]
+    drawn_R: Tensor = torch.searchsorted(ends_RV, places_R1, right=True)[:, 0]
+    return drawn_R.clamp(max=logits_RV.shape[1] - 1)  # rounding may reach the end
 
 
 def linear_cross_entropy(
@@ -98,11 +125,15 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        scaled = [
-            None if each is None else (each * gradient).to(dtype)
-            for each, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True)
-        ]
-        return (*scaled, None, None, None, None)
+        return (*scaled_gradients(ctx, gradient), None, None, None, None)
+
+
+def scaled_gradients(ctx: Any, gradient: Tensor) -> list[Tensor | None]:
+    """The gradients that a forward pass kept, times that of its loss, in the inputs' dtypes."""
+    return [
+        None if each is None else (each * gradient).to(dtype)
+        for each, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True)
+    ]
 
 
 def _in_parts(
@@ -119,7 +150,7 @@ def _in_parts(
     of_states: list[Tensor] = []
     of_matrix = torch.zeros_like(matrix_VD, dtype=sums) if wanted else None
     of_bias = None if bias_V is None or not wanted else torch.zeros_like(bias_V, dtype=sums)
-    rows = _rows(matrix_VD)
+    rows = rows_at_once(matrix_VD)
     parts = zip(torch.split(states_MD, rows), torch.split(labels_M, rows), strict=True)
     for states_RD, labels_R in parts:
         logits_RV = F.linear(states_RD, matrix_VD, bias_V)
@@ -133,7 +164,7 @@ def _in_parts(
     return loss, torch.cat(of_states) if wanted else None, of_matrix, of_bias
 
 
-def _rows(matrix_VD: Tensor) -> int:
+def rows_at_once(matrix_VD: Tensor) -> int:
     """How many rows of logits to make at a time."""
     most = _CPU_BYTES if matrix_VD.device.type == "cpu" else _CUDA_BYTES
     return max(1, most // (len(matrix_VD) * matrix_VD.element_size()))

@@ -13,6 +13,7 @@ from lmprep.models.dropout import DropoutKey
 from lmprep.models.heads import TokenHead, states_at
 from lmprep.models.inputs import Inputs
 from lmprep.models.language_model import LanguageModel, Targets
+from lmprep.models.past import Past
 from lmprep.models.scopes import scope_of
 from lmprep.models.settings import ModelSettings
 from lmprep.models.stacks import Stack
@@ -42,4 +43,16 @@ class DecoderModel(LanguageModel):
             types_BL=inputs.types_BL,
             positions_BL=inputs.positions_BL,
         )
+        return hidden_BLD
+
+    def written_on(self, ids_BL: Tensor, past: Past) -> Tensor:
+        """Hidden states [B, L, D] of tokens that follow what `past` has seen, and now knows too."""
+        length = ids_BL.shape[1]
+        hidden_BLD: Tensor = self.decoder(
+            self.decoder.tokens(ids_BL),
+            past.scope(length, ids_BL.device),
+            positions_BL=past.positions(length, ids_BL.device),
+            past=past.length,
+        )
+        past.passed(length)
         return hidden_BLD

@@ -16,6 +16,7 @@ from lmprep.models.heads import TokenHead, states_at
 from lmprep.models.inputs import Inputs
 from lmprep.models.language_model import LanguageModel, Targets
 from lmprep.models.masks import causal_mask, padding_mask
+from lmprep.models.past import Past
 from lmprep.models.scopes import Square, scope_of
 from lmprep.models.settings import ModelSettings
 from lmprep.models.stacks import Stack
@@ -41,13 +42,29 @@ class EncoderDecoderModel(LanguageModel):
         self.refuse(inputs, "documents", "prefixes_B", "boundaries", "firsts_P")
         if inputs.decoder_ids_BK is None:
             raise ValueError("an encoder-decoder needs decoder_ids_BK: the labels, shifted right")
-        length = inputs.decoder_ids_BK.shape[1]
+        return self.write(inputs.decoder_ids_BK, self.read(inputs, key), key)
+
+    def write(self, ids_BK: Tensor, memory: Memory, key: DropoutKey | None = None) -> Tensor:
+        """Hidden states [B, K, D] of the decoder, which knows what the encoder has read."""
+        length = ids_BK.shape[1]
         scope = Square(mask=causal_mask(length), length=length)
-        vectors_BKE = self.encoder.tokens(inputs.decoder_ids_BK)
-        hidden_BKD: Tensor = self.decoder(vectors_BKE, scope, key, memory=self._read(inputs, key))
+        vectors_BKE = self.encoder.tokens(ids_BK)
+        hidden_BKD: Tensor = self.decoder(vectors_BKE, scope, key, memory=memory)
         return hidden_BKD
 
-    def _read(self, inputs: Inputs, key: DropoutKey | None) -> Memory:
+    def written_on(self, ids_BK: Tensor, memory: Memory, past: Past) -> Tensor:
+        """As `write`, of tokens that follow what `past` has seen, and now knows too."""
+        length = ids_BK.shape[1]
+        hidden_BKD: Tensor = self.decoder(
+            self.encoder.tokens(ids_BK),
+            past.scope(length, ids_BK.device),
+            memory=memory,
+            past=past.length,
+        )
+        past.passed(length)
+        return hidden_BKD
+
+    def read(self, inputs: Inputs, key: DropoutKey | None = None) -> Memory:
         """The encoder's states."""
         vectors_BLE = self.encoder.tokens(inputs.ids_BL)
         states_BLD = self.encoder(

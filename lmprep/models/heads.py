@@ -102,6 +102,21 @@ class SpanBoundaryHead(nn.Module):
         )
 
 
+class ReplacedTokenHead(nn.Module):
+    """Was this token replaced? Linear, activation, linear to one number (ELECTRA's code)."""
+
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__()
+        self.activation, _ = activation(settings)
+        self.transform = nn.Linear(settings.width, settings.width)
+        self.judge = nn.Linear(settings.width, 1)
+
+    def forward(self, hidden_BLD: Tensor) -> Tensor:
+        """To logits [B, L]."""
+        logits_BL: Tensor = self.judge(self.activation(self.transform(hidden_BLD))).squeeze(-1)
+        return logits_BL
+
+
 def states_at(hidden_BLD: Tensor, flat_M: Tensor) -> Tensor:
     """The states [M, D] at `row * L + position`."""
     return hidden_BLD.flatten(0, 1).index_select(0, flat_M)

@@ -10,6 +10,10 @@ of mean 0 and of a standard deviation by scheme:
     t5                  one over the root of what a matrix sums over, for queries also of the
                         width of a head, since scores are not scaled; embeddings 1 (T5; so is the
                         separate output matrix, where transformers takes 1)
+    lstm                one over the root of what a matrix sums over; embeddings of tokens and
+                        characters 1 / sqrt(3); highways begin nearly closed (bias -2), LSTMs
+                        remember (bias of the forget gate 1) (ELMo; its code draws some of these
+                        from uniform distributions)
 
 Rows that only fill the vocabulary up are 0, and draw nothing.
 """
@@ -26,6 +30,7 @@ from lmprep.models.settings import ModelSettings
 
 _DEVIATION = 0.02
 _CUT = 2  # standard deviations
+_TABLES = ("tokens.weight", "bytes.weight")
 _RESIDUAL = ("attention.output.weight", ".contract.weight")
 
 
@@ -35,13 +40,24 @@ def initialize(module: nn.Module, settings: ModelSettings, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     for name, whole in module.named_parameters():
         nn.init.zeros_(whole)
+        if not whole.is_floating_point():
+            continue
         parameter = whole[: settings.vocabulary_size] if is_by_token(name) else whole
-        if parameter.ndim == 2:
-            _draw(parameter, _deviation(name, settings), settings.initialization, generator)
+        if parameter.ndim >= 2:
+            _draw(
+                parameter,
+                _deviation(name, settings, parameter[0].numel()),
+                settings.initialization,
+                generator,
+            )
             if settings.initialization == "t5" and name.endswith(".qkv.weight"):
                 _shrink_queries(parameter, settings)
         elif name.endswith("norm.weight"):
             nn.init.ones_(parameter)
+        elif name.endswith("carry.bias"):
+            nn.init.constant_(parameter, -2.0)
+        elif name.endswith("bias_ih_l0"):  # of the gates input, forget, cell and output
+            nn.init.ones_(parameter.chunk(4)[1])
 
 
 def _draw(parameter: Tensor, deviation: float, scheme: str, generator: torch.Generator) -> None:
@@ -52,9 +68,11 @@ def _draw(parameter: Tensor, deviation: float, scheme: str, generator: torch.Gen
         nn.init.normal_(parameter, 0.0, deviation, generator)
 
 
-def _deviation(name: str, settings: ModelSettings) -> float:
+def _deviation(name: str, settings: ModelSettings, summed: int) -> float:
     if settings.initialization == "t5":
         return _t5_deviation(name, settings)
+    if settings.initialization == "lstm":
+        return 1 / math.sqrt(3 if name.endswith(_TABLES) else summed)
     if settings.initialization == "scaled-normal" and name.endswith(_RESIDUAL):
         return _DEVIATION / math.sqrt(2 * settings.layers)
     return _DEVIATION

@@ -67,6 +67,23 @@ class Boundaries(_Tensors):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Ngrams(_Tensors):
+    """N-grams to be matched with the texts they were hidden from (InfoWord).
+
+    Args:
+        ids_PK: int64, each as a text of its own, padded on the right.
+        lengths_P: int64, tokens of each, special ones included.
+        contexts_P: int64, `row * L + position` of the first token of the text it is hidden from.
+        excluded_PP: bool, [i, j] True where n-gram j is no candidate for context i.
+    """
+
+    ids_PK: Tensor
+    lengths_P: Tensor
+    contexts_P: Tensor
+    excluded_PP: Tensor
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Inputs(_Tensors):
     """A batch as a model sees it, without labels.
 
@@ -89,6 +106,9 @@ class Inputs(_Tensors):
         boundaries: targets of the span-boundary head; None without.
         firsts_P: int64, `row * L + position` of the first tokens whose sentence pairs are to be
             judged; None without.
+        draws_M: float32, what a generator draws the token of each scored state by, from 0 to below
+            1; below 0 for those that only fill up. None without a generator.
+        ngrams: to be matched with their contexts; None without.
     """
 
     ids_BL: Tensor
@@ -101,6 +121,8 @@ class Inputs(_Tensors):
     scored_M: Tensor
     boundaries: Boundaries | None = None
     firsts_P: Tensor | None = None
+    draws_M: Tensor | None = None
+    ngrams: Ngrams | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -111,11 +133,16 @@ class Labels(_Tensors):
         tokens_M: ids at `Inputs.scored_M`.
         pairs_P: next sentence or sentence order at `Inputs.firsts_P`; None without.
         boundary_S: ids of `Inputs.boundaries`; None without.
+        present_BL: bool, where tokens stand, special ones too, and no padding; None where nothing
+            is asked of every token.
+        ngrams_P: which of `Inputs.ngrams` belongs to each context; None without.
     """
 
     tokens_M: Tensor
     pairs_P: Tensor | None = None
     boundary_S: Tensor | None = None
+    present_BL: Tensor | None = None
+    ngrams_P: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -126,8 +153,15 @@ class Outputs(_Tensors):
         logits_MV: of the scored states.
         pair_logits_P2: of next sentence or sentence order; None unless asked for.
         boundary_logits_SV: of the span-boundary targets; None unless asked for.
+        replaced_logits_BL: that each token was replaced; None without a generator.
+        drawn_M: int64, what the generator drew; None without one.
+        ngram_scores_PP: of each context and n-gram, float32, minus infinity for what is no
+            candidate; None unless asked for.
     """
 
     logits_MV: Tensor
     pair_logits_P2: Tensor | None = None
     boundary_logits_SV: Tensor | None = None
+    replaced_logits_BL: Tensor | None = None
+    drawn_M: Tensor | None = None
+    ngram_scores_PP: Tensor | None = None

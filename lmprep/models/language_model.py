@@ -23,11 +23,19 @@ class Targets:
         tokens: the scored ones.
         pair_logits_P2: of sentence pairs; None unless asked for.
         boundary: of spans; None unless asked for.
+        replaced_logits_BL: that each token was replaced by what a generator drew; None without.
+        drawn_M: int64, what it drew in place of the scored tokens.
+        hidden_BLD: the last states of all tokens, of an encoder.
+        ngram_scores_PP: see `Outputs`.
     """
 
     tokens: Projection
     pair_logits_P2: Tensor | None = None
     boundary: Projection | None = None
+    replaced_logits_BL: Tensor | None = None
+    drawn_M: Tensor | None = None
+    hidden_BLD: Tensor | None = None
+    ngram_scores_PP: Tensor | None = None
 
 
 class LanguageModel(nn.Module, ABC):
@@ -57,6 +65,9 @@ class LanguageModel(nn.Module, ABC):
             logits_MV=targets.tokens.logits(),
             pair_logits_P2=targets.pair_logits_P2,
             boundary_logits_SV=None if targets.boundary is None else targets.boundary.logits(),
+            replaced_logits_BL=targets.replaced_logits_BL,
+            drawn_M=targets.drawn_M,
+            ngram_scores_PP=targets.ngram_scores_PP,
         )
 
     @abstractmethod

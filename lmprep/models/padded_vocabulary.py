@@ -18,6 +18,7 @@ _BY_TOKEN = (
     "tokens.weight",
     "masked_token_head.bias",
     "next_token_head.weight",
+    "next_token_head.bias",
     "span_boundary_head.bias",
 )
 

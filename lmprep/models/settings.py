@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,13 @@ from lmprep.settings import Settings, choice, settings_from
 __all__ = ["MODELS", "ModelSettings", "model_settings"]
 
 _CHOICES = {
-    "kind": ("encoder", "decoder", "encoder-decoder"),
+    "kind": ("encoder", "decoder", "encoder-decoder", "bi-lstm"),
     "norm": ("layer", "rms"),
     "norm_place": ("post", "pre"),
     "activation": ("gelu", "gelu-tanh", "relu", "gated-gelu", "gated-silu"),
     "positions": ("learned", "sinusoidal", "rotary", "relative"),
     "output": ("tied", "tied-scaled", "separate"),
-    "initialization": ("truncated-normal", "normal", "scaled-normal", "t5"),
+    "initialization": ("truncated-normal", "normal", "scaled-normal", "t5", "lstm"),
 }
 _AT_LEAST = {
     "layers": 1,
@@ -39,6 +39,8 @@ _AT_LEAST = {
     "position_offset": 0,
     "types": 0,
     "span_boundary": 0,
+    "generator_width": 0,
+    "filters": 0,
 }
 
 
@@ -47,8 +49,11 @@ class ModelSettings(Settings):
     """A transformer; the defaults are BERT's.
 
     Args:
-        kind: `encoder` (reads both ways), `decoder` (forwards only) or `encoder-decoder`.
-        layers: transformer blocks; of an encoder-decoder in each of the two.
+        kind: `encoder` (reads both ways), `decoder` (forwards only), `encoder-decoder`, or
+            `bi-lstm` (ELMo: two stacks of LSTMs, one forwards and one backwards), which knows only
+            layers, width, feed_forward, filters, vocabulary_size, vocabulary_multiple and dropout.
+        layers: transformer blocks; of an encoder-decoder in each of the two. LSTMs in each
+            direction.
         shared_layers: whether all of a stack's layers are one block, used again and again
             (ALBERT).
         width: of the hidden states.
@@ -61,7 +66,9 @@ class ModelSettings(Settings):
         vocabulary_multiple: tables of the vocabulary are filled up with zero rows to a multiple of
             this, for shapes that hardware is quick with; these rows never get a probability, and
             are neither counted nor exported.
-        feed_forward: inner width of the feed-forward part; 0 means four times the width.
+        feed_forward: inner width of the feed-forward part, or cells of an LSTM, whose output is
+            projected to the width; 0 means four times the width.
+        filters: longest character convolutions of a bi-lstm, in bytes; 0: a vector for each token.
         positions: `learned`, or, for rows of any length, `sinusoidal` (fixed vectors), `rotary`
             (queries and keys turned by their place) or `relative` (T5's biases by distance).
         max_length: learned positions, in tokens.
@@ -84,6 +91,8 @@ class ModelSettings(Settings):
             tells pairs of sentences apart.
         span_boundary: longest span, in tokens, that the span-boundary head (SpanBERT) predicts;
             0 without this head.
+        generator_width: width of the generator that an encoder is trained with to tell replaced
+            tokens (ELECTRA); heads and inner width shrink alike. 0 without one.
         initialization: see `lmprep.models.initialization`.
         dropout: of embeddings and of what each block adds.
         attention_dropout: of attention weights.
@@ -114,10 +123,12 @@ class ModelSettings(Settings):
     output: str = "tied"
     pooler: bool = True
     span_boundary: int = 0
+    generator_width: int = 0
     initialization: str = "truncated-normal"
     dropout: float = 0.1
     attention_dropout: float = 0.1
     full_dropout: bool = False
+    filters: int = 0
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
@@ -163,11 +174,47 @@ class ModelSettings(Settings):
         """What only an encoder has, and what it has not."""
         if self.kind == "encoder" and self.output != "tied":
             raise ValueError(f"output {self.output!r} is not for an encoder: its heads are 'tied'")
+        if self.kind != "bi-lstm" and self.filters:
+            raise ValueError(f"filters {self.filters} needs kind 'bi-lstm', not {self.kind!r}")
+        if self.kind == "bi-lstm" and (self.output != "separate" or self.factorised):
+            raise ValueError("a bi-lstm needs output 'separate' and embeddings as wide as it is")
+        if self.kind == "bi-lstm" and self.feed_forward <= self.width:
+            raise ValueError(
+                f"feed_forward {self.feed_forward}, the cells of a bi-lstm, must be more than the "
+                f"width {self.width} they are projected to"
+            )
         if self.kind != "encoder" and self.span_boundary:
             raise ValueError(
                 f"span_boundary {self.span_boundary} needs kind 'encoder', not {self.kind!r}; "
                 "or give 0"
             )
+        if self.kind != "encoder" and self.generator_width:
+            raise ValueError(
+                f"generator_width {self.generator_width} needs kind 'encoder', not {self.kind!r}; "
+                "or give 0"
+            )
+        if self.generator_width:
+            try:
+                self.generator()
+            except ValueError as error:
+                raise ValueError(f"generator_width {self.generator_width}: {error}") from None
+
+    def generator(self) -> ModelSettings:
+        """The generator beside such an encoder: as deep, with the same embeddings, narrower."""
+        heads = max(1, round(self.heads * self.generator_width / self.width))
+        return replace(
+            self,
+            width=self.generator_width,
+            heads=heads,
+            head_width=0,
+            feed_forward=round(self.feed_forward * self.generator_width / self.width),
+            generator_width=0,
+        )
+
+    @property
+    def has_generator(self) -> bool:
+        """Whether a generator is trained beside it."""
+        return self.generator_width > 0
 
     @property
     def factorised(self) -> bool:
@@ -182,7 +229,8 @@ class ModelSettings(Settings):
     @property
     def length_limit(self) -> int | None:
         """The longest row the model can take, in tokens; None without a limit."""
-        return self.max_length if self.positions == "learned" else None
+        limited = self.positions == "learned" and self.kind != "bi-lstm"
+        return self.max_length if limited else None
 
 
 def model_settings(name_or_file: str, *, vocabulary_size: int, **changes: Any) -> ModelSettings:

@@ -76,6 +76,8 @@ _FAMILIES: dict[str, dict[str, Any]] = {
         "max_length": 1024,
         "initialization": "normal",
     },
+    # arXiv:1802.05365 and its code.
+    "elmo": {"kind": "bi-lstm", "types": 0, "output": "separate", "initialization": "lstm"},
 }
 
 # Layers (of each stack), width, heads; then what does not follow from these.
@@ -97,7 +99,12 @@ _SIZES: dict[str, dict[str, Size]] = {
         "xlarge": (24, 2048, 16, {}),
         "xxlarge": (12, 4096, 64, {}),
     },
-    "distilbert": {"tiny": _TINY, "mini": _MINI, "base": (6, 768, 12, {})},
+    # Half of the layers of BERT's size of the same name.
+    "distilbert": {
+        "tiny": (1, 128, 2, {}),
+        "mini": (2, 256, 4, {}),
+        "base": (6, 768, 12, {}),
+    },
     # Generators have a quarter (small) or a third (base) of the width, heads and inner width, but
     # the discriminator's embeddings, which the two share.
     "electra": {
@@ -139,6 +146,16 @@ _SIZES: dict[str, dict[str, Size]] = {
         "mini": _MINI,
         "base": (6, 768, 12, {}),
         "large": (12, 1024, 16, {}),
+    },
+    # Heads are of no use here. The published small and original models; `tokens` is without
+    # characters.
+    "elmo": {
+        "tiny": (2, 128, 2, {"filters": 4}),
+        "tiny-tokens": (2, 128, 2, {}),
+        "small": (2, 128, 2, {"feed_forward": 1024, "filters": 7}),
+        "small-tokens": (2, 128, 2, {"feed_forward": 1024}),
+        "base": (2, 512, 8, {"feed_forward": 4096, "filters": 7}),
+        "base-tokens": (2, 512, 8, {"feed_forward": 4096}),
     },
 }
 MODELS = tuple(f"{family}-{size}" for family, sizes in _SIZES.items() for size in sizes)

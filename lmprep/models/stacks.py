@@ -30,6 +30,8 @@ class Stack(nn.Module):
             embeddings. The decoder behind an encoder borrows its tokens'.
         causal: whether its relative positions look back only.
         cross: whether its blocks attend to an encoder's states too.
+        embeds: whether it has positions, types and norm of embeddings; else it is given vectors
+            that another stack has embedded.
     """
 
     def __init__(
@@ -38,12 +40,16 @@ class Stack(nn.Module):
         sites: Iterator[int],
         *,
         reads: bool = True,
+        embeds: bool = True,
         causal: bool = False,
         cross: bool = False,
     ) -> None:
         super().__init__()
-        self.settings = settings
-        self._add_embeddings(settings, reads=reads, causal=causal)
+        self.settings, self._embeds = settings, embeds
+        if embeds:
+            self._add_embeddings(settings, reads=reads, causal=causal)
+        elif settings.positions == "relative":
+            self.relative_positions = RelativePositions(settings.heads, causal=causal)
         self.dropout = Dropout(settings.dropout, sites)
         if settings.factorised:
             self.to_width = nn.Linear(settings.embedding_width, settings.width)
@@ -85,6 +91,7 @@ class Stack(nn.Module):
         types_BL: Tensor | None = None,
         positions_BL: Tensor | None = None,
         memory: Memory | None = None,
+        past: int = 0,
     ) -> Tensor:
         """Hidden states [B, L, D].
 
@@ -95,11 +102,14 @@ class Stack(nn.Module):
             types_BL: int, token types; None where all are 0.
             positions_BL: int, places of tokens; None where they are those in the row.
             memory: of the encoder, for a stack with cross-attention.
+            past: positions of each row that were there before these.
         """
-        x_BLD: Tensor = self.dropout(self._embed(vectors_BLE, types_BL, positions_BL), key)
+        if self._embeds:
+            vectors_BLE = self.embedded(vectors_BLE, types_BL, positions_BL, past)
+        x_BLD: Tensor = self.dropout(vectors_BLE, key)
         if hasattr(self, "to_width"):
             x_BLD = self.to_width(x_BLD)
-        scope = self._placed(scope, x_BLD, positions_BL)
+        scope = self._placed(scope, x_BLD, positions_BL, past)
         for block, block_key in self._layers(key):
             x_BLD = block(x_BLD, scope, block_key, memory)
         if self.settings.norm_place == "pre":
@@ -115,25 +125,30 @@ class Stack(nn.Module):
         shifts = [layer * self.block_sites for layer in range(self.settings.layers)]
         return [(self.blocks[0], None if key is None else key.shifted(shift)) for shift in shifts]
 
-    def _embed(self, x_BLE: Tensor, types_BL: Tensor | None, positions_BL: Tensor | None) -> Tensor:
+    def embedded(
+        self, x_BLE: Tensor, types_BL: Tensor | None, positions_BL: Tensor | None, past: int = 0
+    ) -> Tensor:
+        """Tokens' vectors with what is added for types and positions, normed: [B, L, E]."""
         settings = self.settings
         if hasattr(self, "types"):
             several = settings.types > 1 and types_BL is not None
             x_BLE = x_BLE + (self.types(types_BL) if several else self.types.weight[0])
         if settings.positions in ("learned", "sinusoidal"):
-            x_BLE = x_BLE + self._position_vectors(x_BLE, positions_BL)
+            x_BLE = x_BLE + self._position_vectors(x_BLE, positions_BL, past)
         if settings.embedding_norm:
             x_BLE = self.norm(x_BLE)
         return x_BLE
 
-    def _position_vectors(self, x_BLE: Tensor, positions_BL: Tensor | None) -> Tensor:
-        """Of the rows, [B, L, E], or, where all are counted from 0, of one, [L, E]."""
-        _, length, width = x_BLE.shape
+    def _position_vectors(self, x_BLE: Tensor, positions_BL: Tensor | None, past: int) -> Tensor:
+        """Of the rows, [B, L, E], or, where all are counted alike, of one, [L, E]."""
+        length, width = past + x_BLE.shape[1], x_BLE.shape[2]
         if self.settings.positions == "learned":
+            if past and positions_BL is not None:  # padding on the left has no place of its own
+                length = min(length, self.settings.max_length)
             vectors_LE = self._learned_vectors(length)
         else:
             vectors_LE = sinusoids(length, width, x_BLE.device).to(x_BLE.dtype)
-        return vectors_LE if positions_BL is None else F.embedding(positions_BL, vectors_LE)
+        return vectors_LE[past:] if positions_BL is None else F.embedding(positions_BL, vectors_LE)
 
     def _learned_vectors(self, length: int) -> Tensor:
         settings = self.settings
@@ -144,12 +159,12 @@ class Stack(nn.Module):
             )
         return self.positions.weight[settings.position_offset :][:length]
 
-    def _placed(self, scope: Scope, x_BLD: Tensor, positions_BL: Tensor | None) -> Scope:
+    def _placed(self, scope: Scope, x_BLD: Tensor, positions_BL: Tensor | None, past: int) -> Scope:
         """What attention looks at, with what it is told of places."""
         if self.settings.positions == "relative":
             return scope.with_bias(self.relative_positions)
         if self.settings.positions == "rotary":
             if positions_BL is None:
-                positions_BL = torch.arange(x_BLD.shape[1], device=x_BLD.device)[None]
+                positions_BL = torch.arange(past, past + x_BLD.shape[1], device=x_BLD.device)[None]
             return scope.turned_by(rotation(positions_BL, self.settings.head_width))
         return scope

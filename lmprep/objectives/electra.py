@@ -7,6 +7,10 @@ the result. A drawn token that equals the original counts as original.
     the chef cooked the meal    masked   the [MASK] cooked the [MASK]
                                 drawn    the chef cooked the bill      labels 0 0 0 0 1
 
+What the generator draws by is a number from 0 to below 1 for each masked place: the upper 24 bits
+of the draw with counter 3t + 2 for token t, which masking leaves free, since nothing is replaced at
+random.
+
 Positions are distinct, where ELECTRA's code draws them with replacement; `mask_rate` is 0.15, and
 0.25 for ELECTRA's large model. As in that code 85 % become the mask token and 15 % stay.
 """
@@ -19,18 +23,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmprep.batches import Columns, Sequences
-from lmprep.keyed_random import Keys
+from lmprep.jit import kernel
+from lmprep.keyed_random import Keys, draw
 from lmprep.objective_settings import MlmSettings
 from lmprep.objectives import mlm
+from lmprep.objectives.masking import DRAWS
 from lmprep.ragged import Ragged
 from lmprep.vocabulary import Vocabulary
 
-_MASK_RATE = Fraction(15, 100)
+MASK_RATE = Fraction(15, 100)
 _MASK_SHARE = Fraction(85, 100)
+_UNUSED_BITS = 40  # 24 are left, which float32 holds exactly
 
 
 def mask_for_generator(
-    sequences: Sequences, vocabulary: Vocabulary, keys: Keys, mask_rate: Fraction = _MASK_RATE
+    sequences: Sequences, vocabulary: Vocabulary, keys: Keys, mask_rate: Fraction = MASK_RATE
 ) -> Columns:
     """The generator's inputs; row i draws only from keys[i] (uint64 [N]).
 
@@ -39,6 +46,30 @@ def mask_for_generator(
     """
     settings = MlmSettings(mask_rate=mask_rate, mask_share=_MASK_SHARE, random_share=Fraction(0))
     return mlm.corrupt(sequences, settings, vocabulary, keys)
+
+
+def sampling_numbers(masked_positions: Ragged, keys: Keys) -> Ragged:
+    """What the generator draws the tokens of masked places by; row i draws only from keys[i].
+
+    Returns:
+        float32 from 0 to below 1, multiples of 2**-24, one for each position.
+    """
+    numbers = np.empty(len(masked_positions.values), np.float32)
+    _draw_numbers(masked_positions.values, masked_positions.offsets, keys, numbers)
+    return Ragged(numbers, masked_positions.offsets)
+
+
+@kernel
+def _draw_numbers(
+    positions: NDArray[np.int32],
+    offsets: NDArray[np.int64],
+    keys: Keys,
+    numbers: NDArray[np.float32],
+) -> None:
+    for row in range(len(keys)):
+        for i in range(offsets[row], offsets[row + 1]):
+            bits = draw(keys[row], DRAWS * positions[i] + 2) >> np.uint64(_UNUSED_BITS)
+            numbers[i] = np.float32(bits) * np.float32(2.0 ** (_UNUSED_BITS - 64))
 
 
 def replace_sampled(

@@ -29,6 +29,8 @@ def with_ends(text: Ragged, begin: tuple[int, ...], end: tuple[int, ...]) -> Rag
 
 def without_ends(rows: Ragged, begin: int, end: int) -> Ragged:
     """A copy of the rows, int32, less `begin` tokens at the front and `end` at the back of each."""
+    if len(rows) and rows.lengths.min() < begin + end:
+        raise ValueError(f"a row of {rows.lengths.min()} tokens has no {begin + end} ends")
     offsets = rows.offsets - rows.offsets[0] - (begin + end) * np.arange(len(rows) + 1)
     out = np.empty(offsets[-1], np.int32)
     _strip(rows.values, rows.offsets, begin, out, offsets)

@@ -242,12 +242,12 @@ def _write_pairs(
                 centres[pair], contexts[pair] = ids[start + i], ids[start + j]
                 for n in range(negatives.shape[1]):
                     counter += 1
-                    negatives[pair, n] = _noise_id(noise, keys[row], counter)
+                    negatives[pair, n] = noise_id(noise, keys[row], counter)
                 pair += 1
 
 
 @inline_kernel
-def _noise_id(
+def noise_id(
     noise: tuple[NDArray[np.uint64], NDArray[np.int64], int], key: np.uint64, counter: int
 ) -> int:
     """The id whose stretch of the bounds a draw falls in."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, Formatter, FuncFormatter, PercentFormatter
 
-from lmprep.report.curves import (
-    Curve,
-    Line,
-    reach,
-    skips,
-    smoothed,
-    training_curve,
-    training_names,
-    validation_curve,
-    validation_names,
-)
+from lmprep.report.curve_panels import CurvePanel, axis_unit, curve_panels
+from lmprep.report.curves import Curve, Line, reach, skips, smoothed
 from lmprep.report.pictures import COLOURS, plain, save_picture
 
 _PANEL = (5.6, 3.0)  # inches
@@ -45,23 +34,11 @@ _Look = dict[str, Any]
 """Colour, linestyle and marker of a run."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Panel:
-    """One pair of axes.
-
-    Args:
-        title: above it.
-        curve: from the lines of a run.
-        noisy: whether a smoothed curve is drawn, and the values themselves only faintly.
-        points: whether its values are few, and each is marked.
-        formatter: of the values; None for matplotlib's own, and a scale that need not begin at 0.
-    """
-
-    title: str
-    curve: Callable[[Sequence[Line]], Curve]
-    noisy: bool = False
-    points: bool = False
-    formatter: Formatter | None = None
+_FORMATTERS: dict[str, Formatter] = {
+    "number": FuncFormatter(lambda value, _: f"{value:g}"),
+    "count": EngFormatter(sep=""),
+    "share": PercentFormatter(1.0, decimals=0),
+}
 
 
 def plot_curves(runs: Mapping[str, Sequence[Line]], path: Path, axis: str) -> None:
@@ -77,11 +54,11 @@ def plot_curves(runs: Mapping[str, Sequence[Line]], path: Path, axis: str) -> No
 
 def curves_figure(runs: Mapping[str, Sequence[Line]], axis: str) -> Figure:
     """The picture: a panel for each loss of training and of validations, learning rate, pace."""
-    panels = _panels(list(runs.values()), axis)
+    panels = curve_panels(list(runs.values()), axis)
     rows = -(-len(panels) // _COLUMNS)
     figure = Figure(figsize=(_PANEL[0] * _COLUMNS, _PANEL[1] * rows + 0.6), layout="constrained")
     looks = {name: _look(number) for number, name in enumerate(runs)}
-    unit, per_unit = _unit(axis, runs.values())
+    unit, per_unit = axis_unit(axis, runs.values())
     for place, panel in enumerate(panels):
         over = figure.axes[0] if place else None
         axes = figure.add_subplot(rows, _COLUMNS, place + 1, sharex=over)
@@ -100,36 +77,6 @@ def curves_figure(runs: Mapping[str, Sequence[Line]], axis: str) -> Figure:
     return figure
 
 
-def _panels(runs: Sequence[Sequence[Line]], axis: str) -> list[_Panel]:
-    """What there is to draw: each loss of training, that of validations beside it; the rest."""
-    trained, held_out = training_names(runs), validation_names(runs)
-    panels = []
-    for name in dict.fromkeys([*trained, *held_out]):
-        if name in trained:
-            panels.append(_trained(name, f"{_words(name)}, training", axis, None))
-        if name in held_out:
-            curve = partial(validation_curve, name=name, axis=axis)
-            panels.append(_Panel(title=f"{_words(name)}, held out", curve=curve, points=True))
-    others: dict[str, tuple[str, Formatter]] = {
-        "lr": ("learning rate", FuncFormatter(lambda value, _: f"{value:g}")),
-        "tokens_per_second": ("tokens a second", EngFormatter(sep="")),
-        "utilisation": ("share of the device's peak", PercentFormatter(1.0, decimals=0)),
-    }
-    for name, (title, formatter) in others.items():
-        if any(name in line for run in runs for line in run):
-            panels.append(_trained(name, title, axis, formatter))
-    return panels
-
-
-def _trained(name: str, title: str, axis: str, formatter: Formatter | None) -> _Panel:
-    curve = partial(training_curve, name=name, axis=axis)
-    return _Panel(title=title, curve=curve, noisy=name != "lr", formatter=formatter)
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")
-
-
 def _look(number: int) -> _Look:
     """Of run `number`."""
     return {
@@ -139,17 +86,7 @@ def _look(number: int) -> _Look:
     }
 
 
-def _unit(axis: str, runs: Iterable[Sequence[Line]]) -> tuple[str, float]:
-    """What the x axis counts, and how much of the lines' numbers is one."""
-    if axis != "time":
-        return axis, 1.0
-    longest = max((line.get("elapsed", 0.0) for run in runs for line in run), default=0.0)
-    if longest < 3 * 60:
-        return "seconds of training", 1.0
-    return ("minutes of training", 60.0) if longest < 3 * 3600 else ("hours of training", 3600.0)
-
-
-def _draw(axes: Axes, panel: _Panel, curve: Curve, per_unit: float, look: _Look) -> None:
+def _draw(axes: Axes, panel: CurvePanel, curve: Curve, per_unit: float, look: _Look) -> None:
     """One run in one panel; a single point is a mark, since a line would not be seen."""
     x, y = curve.x / per_unit, curve.y
     line = {**look, "marker": look["marker"] if panel.points or len(x) == 1 else "", "ms": 4}
@@ -159,7 +96,7 @@ def _draw(axes: Axes, panel: _Panel, curve: Curve, per_unit: float, look: _Look)
     axes.plot(x, y, linewidth=1.6, **line)
 
 
-def _furnish(axes: Axes, panel: _Panel, unit: str) -> None:
+def _furnish(axes: Axes, panel: CurvePanel, unit: str) -> None:
     axes.set_title(panel.title, fontsize=11)
     axes.set_xlabel(unit, fontsize=10)
     axes.tick_params(labelsize=9)
@@ -168,8 +105,8 @@ def _furnish(axes: Axes, panel: _Panel, unit: str) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     if unit in ("steps", "tokens"):
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-    if panel.formatter is not None:
-        axes.yaxis.set_major_formatter(panel.formatter)
+    if panel.unit:
+        axes.yaxis.set_major_formatter(_FORMATTERS[panel.unit])
         axes.set_ylim(bottom=0, top=1.05 * axes.get_ylim()[1])
 
 

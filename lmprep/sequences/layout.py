@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from lmprep.batches import Sequences, Tokens
 from lmprep.jit import kernel
-from lmprep.ragged import Ragged, offsets_of
+from lmprep.ragged import Ragged, copy_run, offsets_of
 from lmprep.sequences.outline import Origin
 from lmprep.vocabulary import Vocabulary
 
@@ -190,9 +190,7 @@ def _copy(
 ) -> None:
     """Copy piece p, values[starts[p]:stops[p]], to places[p] and on."""
     for p in range(len(starts)):
-        shift = places[p] - starts[p]
-        for i in range(starts[p], stops[p]):
-            out[i + shift] = values[i]
+        copy_run(values, starts[p], stops[p], out, places[p])
 
 
 @kernel

@@ -6,6 +6,7 @@ dataset.rows(np.array([5, 0]))["input_ids"]    # a Ragged of two rows, int32
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Container
 from functools import cached_property
 from pathlib import Path
@@ -19,28 +20,38 @@ from lmprep.batches import Columns
 from lmprep.errors import DatasetError
 from lmprep.files import file_sha256
 from lmprep.ragged import offsets_of
+from lmprep.shards.cached import local_folder
 from lmprep.shards.gather import RecordBatches
 from lmprep.shards.manifest import WORD_COUNTS, parse_shard_name, read_manifest, refuse_dense
 from lmprep.shards.schema import from_arrow
+from lmprep.shards.trust import check_arrow, check_message, check_schema, check_values
 from lmprep.vocabulary import Vocabulary
 
 Numbers = NDArray[np.int64]
 
 
 class Shard:
-    """One shard file, memory-mapped; record batches are read when first asked for.
+    """One shard file, memory-mapped; record batches are read, and checked, when first asked for.
 
     Args:
         path: the Arrow IPC stream file.
         entry: its manifest entry.
+        vocabulary_size: what ids must be below, if that is known.
+
+    Raises:
+        DatasetError: it is not such a file, or does not hold what lmprep writes.
     """
 
-    def __init__(self, path: Path, entry: dict[str, Any]) -> None:
-        self._path = path
+    def __init__(
+        self, path: Path, entry: dict[str, Any], vocabulary_size: int | None = None
+    ) -> None:
+        self._path, self._vocabulary_size = path, vocabulary_size
         self._buffer = self._guarded(self._mapped)
-        self._schema = self._guarded(lambda: pa.ipc.open_stream(self._buffer).schema)
-        self._offsets = entry["batch_offsets"]
-        self._batches = RecordBatches(len(self._offsets), self.record_batch)
+        self.schema = self._guarded(lambda: pa.ipc.open_stream(self._buffer).schema)
+        self._guarded(lambda: check_schema(self.schema))
+        self._offsets, self._rows = entry["batch_offsets"], entry["rows"]
+        self.batches = len(self._offsets)
+        self._held = RecordBatches(self.batches, self.record_batch)
         self.rows_a_batch = self.record_batch(0).num_rows if self._offsets else 0
 
     def _mapped(self) -> pa.Buffer:
@@ -51,7 +62,7 @@ class Shard:
     def batch(self, number: int) -> Columns:
         """Record batch `number` as columns over the mapped file, nothing widened."""
         batch = self.record_batch(number)
-        return {name: from_arrow(batch.column(name)) for name in self._schema.names}
+        return {name: from_arrow(batch.column(name)) for name in self.schema.names}
 
     def record_batch(self, number: int) -> pa.RecordBatch:
         """Record batch `number` as Arrow has it."""
@@ -59,30 +70,41 @@ class Shard:
         def read() -> pa.RecordBatch:
             file = pa.BufferReader(self._buffer)
             file.seek(self._offsets[number])
-            batch = pa.ipc.read_record_batch(pa.ipc.read_message(file), self._schema)
-            batch.validate(full=True)  # rows are read by address: nothing may point elsewhere
+            message = pa.ipc.read_message(file)
+            check_message(message)
+            batch = pa.ipc.read_record_batch(message, self.schema)
+            check_arrow(batch)
+            check_values(batch, self._vocabulary_size)
+            self._check_rows(number, batch.num_rows)
             return batch
 
         return self._guarded(read)
 
+    def _check_rows(self, number: int, rows: int) -> None:
+        """All record batches but the last hold equally many rows, and together those stated."""
+        full = self.rows_a_batch if number else rows
+        last = self._rows - (self.batches - 1) * full
+        if rows != (last if number == self.batches - 1 else full) or not 0 < last <= full:
+            raise ValueError(f"record batch {number} has {rows} rows, which does not fit")
+
     def _guarded(self, read: Callable[[], Any]) -> Any:
         try:
             return read()
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, EOFError, ValueError, struct.error) as error:
             raise DatasetError(
                 f"not a readable shard ({error})", path=self._path, fix="Build the dataset again"
             ) from None
 
     def rows(self, indices: Numbers) -> Columns:
         """The given rows in the given order, ids and positions widened to int32."""
-        return self._batches.rows(*np.divmod(indices, self.rows_a_batch), None)
+        return self._held.rows(*np.divmod(indices, self.rows_a_batch), None)
 
 
 class Dataset:
     """A complete dataset folder: one copy of it, as rows.
 
     Args:
-        folder: the OUT of `lmprep build`.
+        folder: the OUT of `lmprep build`; one of a URL is copied to the cache first.
         copy: which of the stored copies to read.
 
     Raises:
@@ -90,7 +112,7 @@ class Dataset:
     """
 
     def __init__(self, folder: str | Path, *, copy: int = 0) -> None:
-        self.folder = Path(folder)
+        self.folder = local_folder(folder)
         self.manifest = read_manifest(self.folder)
         refuse_dense(self.folder, self.manifest)
         self.copies = int(self.manifest["settings"]["copies"])
@@ -127,14 +149,22 @@ class Dataset:
             raise DatasetError(
                 "its checksum is not the manifest's", path=path, fix="Build the dataset again"
             )
-        counts: Numbers = np.load(path, allow_pickle=False)
-        return counts
+        try:
+            # Mapped first: a header that promises more than the file holds allocates nothing.
+            counts: Numbers = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (ValueError, OSError) as error:
+            raise DatasetError(f"not an array ({error})", path=path, fix="Build it again") from None
+        if counts.dtype != np.int64 or counts.shape != (self.vocabulary.size,):
+            what = f"{counts.dtype} of shape {counts.shape}, not a count for each id"
+            raise DatasetError(what, path=path, fix="Build the dataset again")
+        return np.array(counts)
 
     def shard(self, number: int) -> Shard:
         """Shard `number`, opened if it is not."""
         if number not in self._open:
             entry = self.shards[number]
-            self._open[number] = Shard(self.folder / entry["file"], entry)
+            size = self.vocabulary.size
+            self._open[number] = Shard(self.folder / entry["file"], entry, size)
         return self._open[number]
 
     def locate(self, indices: Numbers) -> tuple[Numbers, Numbers]:

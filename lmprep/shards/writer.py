@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from itertools import chain
-from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
 
 from lmprep.batches import Columns
 from lmprep.files import atomic_file
+from lmprep.remote import AnyPath
 from lmprep.shards.schema import to_arrow
 
 # Record batches of 8 to 16 MB: small enough to validate one by one, large enough to scan fast.
@@ -54,7 +54,7 @@ def shard_name(source: int, partition: int, copy: int) -> str:
 
 
 def write_shard(
-    folder: Path,
+    folder: AnyPath,
     name: str,
     columns: Columns,
     *,
@@ -76,7 +76,7 @@ def write_shard(
     return write_batches(folder, name, (batch.slice(start, rows_a_batch) for start in starts))
 
 
-def write_batches(folder: Path, name: str, batches: Iterable[pa.RecordBatch]) -> dict[str, Any]:
+def write_batches(folder: AnyPath, name: str, batches: Iterable[pa.RecordBatch]) -> dict[str, Any]:
     """Write record batches, at least one, as they come; return an entry as `write_shard` does.
 
     `Shard.rows` finds rows only where all batches but the last hold equally many.

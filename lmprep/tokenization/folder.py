@@ -15,7 +15,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from tokenizers import Tokenizer
 
 from lmprep.errors import InputError, UsageError
 from lmprep.files import atomic_file, canonical_json, sync_folder
+from lmprep.remote import AnyPath, RemotePath
 from lmprep.settings import FAMILIES, VocabSettings
 from lmprep.tokenization.families import TABLE, special_tokens
 from lmprep.tokenization.roles import family_of, vocabulary_of
@@ -96,17 +98,14 @@ def load(path_or_name: str | Path, family: str | None = None) -> TokenizerFolder
     if family is not None and family not in FAMILIES:
         raise UsageError(f"unknown family {family!r}", fix=f"Choose one of {', '.join(FAMILIES)}")
     files = _find_files(Path(path_or_name))
-    content = files[0].read_bytes()
-    try:
-        tokenizer = Tokenizer.from_str(content.decode())
-    except Exception as error:  # the library raises no narrower class
-        raise InputError(f"not a tokenizer: {error}", path=files[0]) from error
+    tokenizer, sha256 = _read_tokenizer(files[0])
     config: dict[str, Any] = {}
     for file in files[1:]:
         if file.name in (_CONFIG, _SPECIAL, _TRAINING):
             config |= _read_json(file)
     stated = config.get("family")  # others may use that key for names that are not ours
-    known = stated if stated in FAMILIES else family_of(tokenizer)
+    with _refusing_panics(files[0]):
+        known = stated if stated in FAMILIES else family_of(tokenizer)
     if known is not None and family not in (None, known):
         raise UsageError(
             f"this is a tokenizer of family {known}, not {family}",
@@ -117,13 +116,18 @@ def load(path_or_name: str | Path, family: str | None = None) -> TokenizerFolder
     return TokenizerFolder(
         tokenizer=tokenizer,
         vocabulary=_vocabulary(tokenizer, chosen, config, path_or_name),
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=sha256,
         path=Path(path_or_name),
         files=files,
     )
 
 
-def copy(folder: TokenizerFolder, destination: str | Path) -> None:
+def load_tokenizer(path_or_name: str | Path) -> Tokenizer:
+    """As `load`, for who needs neither family nor roles: the tokenizer alone."""
+    return _read_tokenizer(_find_files(Path(path_or_name))[0])[0]
+
+
+def copy(folder: TokenizerFolder, destination: AnyPath) -> None:
     """Copy a tokenizer's files into a folder, from where it loads without naming its family.
 
     A destination that holds the same tokenizer already is left as it is, so that several
@@ -136,11 +140,10 @@ def copy(folder: TokenizerFolder, destination: str | Path) -> None:
     contents[_MAIN] = contents.pop(folder.files[0].name)
     training = json.loads(contents.get(_TRAINING, b"{}"))
     contents[_TRAINING] = canonical_json({"family": folder.vocabulary.family} | training)
-    target = Path(destination)
     try:
-        _publish(contents, target)
+        _publish(contents, destination)
     except UsageError:
-        there = target / _MAIN
+        there = destination / _MAIN
         if not there.is_file() or there.read_bytes() != contents[_MAIN]:
             raise
 
@@ -155,7 +158,8 @@ def _vocabulary(
             path=path,
         )
     try:
-        return vocabulary_of(tokenizer, family, config)
+        with _refusing_panics(path):
+            return vocabulary_of(tokenizer, family, config)
     except ValueError as error:
         raise UsageError(
             str(error), fix="Make a fitting vocabulary with lmprep vocab", path=path
@@ -182,10 +186,42 @@ def _find_files(path: Path) -> tuple[Path, ...]:
     return files
 
 
+_RARE = "a \u2200 \U0001f600"
+
+
+def _read_tokenizer(file: Path) -> tuple[Tokenizer, str]:
+    """The tokenizer of a tokenizer.json, and the file's SHA-256."""
+    content = file.read_bytes()
+    try:
+        with _refusing_panics(file):
+            tokenizer = Tokenizer.from_str(content.decode())
+            tokenizer.encode(_RARE)  # fails where the unknown token is not in the vocabulary
+    except InputError:
+        raise
+    except Exception as error:  # the library raises no narrower class
+        raise InputError(f"not a tokenizer: {error}", path=file) from error
+    return tokenizer, hashlib.sha256(content).hexdigest()
+
+
+@contextmanager
+def _refusing_panics(path: str | Path) -> Iterator[None]:
+    """Make an `InputError` of a panic: what the library does with parts that do not fit together.
+
+    Its class, which is no `Exception`, has no name that could be imported.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        what = f"not a tokenizer that works ({error})"
+        raise InputError(what, path=path, fix="Make or download it again") from None
+
+
 def _read_json(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"not JSON: {error}", path=file) from error
     if not isinstance(content, dict):
         raise InputError("not a JSON object", path=file)
@@ -236,8 +272,11 @@ def _vocabulary_files(tokenizer: Tokenizer, family: str) -> dict[str, bytes]:
     return {}
 
 
-def _publish(contents: Mapping[str, bytes], folder: Path) -> None:
+def _publish(contents: Mapping[str, bytes], folder: AnyPath) -> None:
     """Write a folder under a temporary name, flush it to disk, and give it its name."""
+    if isinstance(folder, RemotePath):
+        _put(contents, folder)
+        return
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
@@ -253,6 +292,15 @@ def _publish(contents: Mapping[str, bytes], folder: Path) -> None:
         raise UsageError("already exists", fix="Choose another name", path=folder) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _put(contents: Mapping[str, bytes], folder: RemotePath) -> None:
+    """Write the files to a store, tokenizer.json last: without it there is no tokenizer."""
+    if (folder / _MAIN).is_file():
+        raise UsageError("already exists", fix="Choose another name", path=folder)
+    for name in sorted(contents, key=lambda name: name == _MAIN):
+        with atomic_file(folder / name) as file:
+            file.write(contents[name])
 
 
 def _umask() -> int:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from tokenizers import Tokenizer
 
 from lmprep.settings import VocabSettings
+from lmprep.tokenization.block_words import BlockWords
 from lmprep.tokenization.bpe import learn_bpe
-from lmprep.tokenization.counts import WordCounts, count_words
-from lmprep.tokenization.families import finish, pieces_that_fit
+from lmprep.tokenization.counts import WordCounts
+from lmprep.tokenization.families import finish, front_tokens, pieces_that_fit
 from lmprep.tokenization.pipelines import bare_tokenizer
 from lmprep.tokenization.unigram import learn_unigram
 from lmprep.tokenization.wordpiece import learn_wordpiece
@@ -18,7 +20,7 @@ from lmprep.tokenization.words import learn_words
 
 logger = logging.getLogger("lmprep")
 
-ALGORITHMS: dict[str, Callable[[WordCounts, VocabSettings, Tokenizer], None]] = {
+ALGORITHMS: dict[str, Callable[[WordCounts, VocabSettings, Tokenizer], dict[str, int]]] = {
     "wordpiece": learn_wordpiece,
     "bpe": learn_bpe,
     "byte-bpe": learn_bpe,
@@ -27,11 +29,30 @@ ALGORITHMS: dict[str, Callable[[WordCounts, VocabSettings, Tokenizer], None]] = 
 }
 
 
-def learn(texts: Iterable[list[str]], settings: VocabSettings) -> Tokenizer:
-    """Learn a tokenizer from text; the same text always gives the same one, byte for byte.
+def word_finder(settings: VocabSettings) -> BlockWords:
+    """What finds the words that a vocabulary of these settings is learnt from."""
+    return BlockWords(bare_tokenizer(settings), front_tokens(settings))
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """A vocabulary, and what there is to say about how it came about.
 
     Args:
-        texts: batches of sentences, read once; memory does not grow with their number.
+        tokenizer: of the size asked for, or less where the text gives no more.
+        facts: what the algorithm found out by itself, for `training.json`: `min_pair_frequency` of
+            the criterion likelihood, `threshold` of top-down.
+    """
+
+    tokenizer: Tokenizer
+    facts: dict[str, int]
+
+
+def learn(counted: WordCounts, settings: VocabSettings) -> Tokenizer:
+    """Learn a tokenizer; the same text always gives the same one, byte for byte.
+
+    Args:
+        counted: the words of the text, as `word_finder` finds them and `add_up` adds them up.
         settings: algorithm, size, family.
 
     Returns:
@@ -39,17 +60,25 @@ def learn(texts: Iterable[list[str]], settings: VocabSettings) -> Tokenizer:
         the text gives no more.
 
     Raises:
-        ValueError: the text is empty, or the size is too small for its alphabet.
+        ValueError: the size is too small for the alphabet of the text.
     """
-    pieces_that_fit(settings, 1)  # before the long way through the text
+    return learn_with_facts(counted, settings).tokenizer
+
+
+def learn_with_facts(counted: WordCounts, settings: VocabSettings) -> Learnt:
+    """As `learn`, with the facts."""
+    pieces_that_fit(settings, 1)
     tokenizer = bare_tokenizer(settings)
-    ALGORITHMS[settings.algorithm](count_words(texts, tokenizer), settings, tokenizer)
+    facts = ALGORITHMS[settings.algorithm](counted, settings, tokenizer)
     finish(tokenizer, settings)
     size = tokenizer.get_vocab_size()
     if size < settings.size:
-        logger.warning(
-            "the text gives a vocabulary of %d only, not %d: more text would help",
-            size,
-            settings.size,
+        reason = (
+            "no threshold comes closer"
+            if settings.criterion == "top-down" and facts["threshold"] > 1
+            else "more text would help"
         )
-    return tokenizer
+        logger.warning(
+            "the text gives a vocabulary of %d only, not %d: %s", size, settings.size, reason
+        )
+    return Learnt(tokenizer, facts)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers
 from tokenizers.models import BPE
@@ -43,5 +45,21 @@ def _part_special_text(special: tuple[str, ...]) -> pre_tokenizers.PreTokenizer:
     A Unigram model matches any piece of its vocabulary, special tokens included: without this cut
     the text `</s>` would become the end token even when special tokens are to be read as text.
     """
-    pattern = "|".join(f"{re.escape(t[0])}(?={re.escape(t[1:])})" for t in special)
-    return pre_tokenizers.Split(Regex(pattern), behavior="isolated")
+    return pre_tokenizers.Split(Regex(_pattern(special)), behavior="isolated")
+
+
+def _pattern(special: Sequence[str]) -> str:
+    return "|".join(f"{re.escape(t[0])}(?={re.escape(t[1:])})" for t in special)
+
+
+def parts_special_text(step: Mapping[str, Any], tokenizer: Tokenizer) -> bool:
+    """Whether a step of a pre-tokenizer, as in its JSON form, is that of `_part_special_text`.
+
+    It then cuts words only where one of the tokenizer's special tokens would begin.
+    """
+    if step["type"] != "Split" or step["behavior"] != "Isolated" or step["invert"]:
+        return False
+    added = sorted(tokenizer.get_added_tokens_decoder().items())
+    special = [token.content for _, token in added if token.special]
+    patterns = {_pattern(special[:count]) for count in range(1, len(special) + 1)}
+    return step["pattern"].get("Regex") in patterns

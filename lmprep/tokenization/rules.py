@@ -5,6 +5,9 @@ never looks beyond a word, so a place is safe when (1) the normalizer does not a
 (2) the pre-tokenizer cuts words there anyway, and (3) the words on either side come out the same
 when the other side is missing. The rules, and why they hold:
 
+BERT        Around words, as BertPreTokenizer cuts them. (1) The normalizers of `_BERT` work
+    character by character, but for the order of marks within a word, which characters that mark is
+    left to the library. (2, 3) The pre-tokenizer looks at one character at a time.
 WHITESPACE  At each ASCII space, tab, line feed and carriage return, which belong to no chunk.
     (1) The normalizers of `_LOCAL` work character by character, or within a run of a starter and
     the marks after it; these four are starters that compose with nothing. (2, 3) The pre-tokenizers
@@ -15,10 +18,9 @@ METASPACE   Before each U+0020. (1) as above, without the normalizers that may d
     a chunk must not vanish and yet get its prefix. (2) Metaspace turns spaces into U+2581 and
     starts a word at each. (3) A chunk that starts with a space gets no further prefix, whatever the
     prefix scheme; the first chunk is the start of the sentence and is treated as that.
-BYTE_LEVEL  Before a U+0020 whose preceding character is not whitespace, when GPT-2's expression
-    cuts words. (1) No normalizer. (2) No alternative of the expression goes from a character that
-    is not whitespace on to a space. (3) It has no look-behind, and its only look-ahead stands
-    after whitespace, where no cut is made.
+BYTE_LEVEL  Around words, as GPT-2's expression cuts them (1) without a normalizer. (2, 3) `scan`
+    follows the expression itself: it has no look-behind, and its only look-ahead stands after
+    whitespace.
 SENTENCE    Nowhere: anything else is encoded sentence by sentence.
 """
 
@@ -29,10 +31,13 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-WHITESPACE, METASPACE, BYTE_LEVEL, SENTENCE = range(4)
+from lmprep.tokenization.pipelines import parts_special_text
+
+BERT, WHITESPACE, METASPACE, BYTE_LEVEL, SENTENCE = range(5)
 
 _COMPOSING = {"NFC", "NFD", "NFKC", "NFKD", "Lowercase"}
 _LOCAL = _COMPOSING | {"BertNormalizer", "StripAccents"}
+_BERT = {"BertNormalizer", "Lowercase", "NFD", "StripAccents"}
 _SPLIT_AT_WHITESPACE = {"BertPreTokenizer", "Whitespace", "WhitespaceSplit"}
 _WITHIN_WORDS = _SPLIT_AT_WHITESPACE | {"Punctuation", "Digits", "Split"}
 
@@ -48,6 +53,8 @@ def cut_rule(tokenizer: Tokenizer) -> int:
     words = _steps(spec["pre_tokenizer"], "pretokenizers")
     if not words or not all(step["type"] in _WITHIN_WORDS for step in words[1:]):
         return SENTENCE
+    if words[0]["type"] == "BertPreTokenizer" and len(words) == 1 and normalizers <= _BERT:
+        return BERT
     if words[0]["type"] in _SPLIT_AT_WHITESPACE and normalizers <= _LOCAL:
         return WHITESPACE
     if words[0]["type"] == "Metaspace" and words[0]["split"] and normalizers <= _COMPOSING:
@@ -56,6 +63,25 @@ def cut_rule(tokenizer: Tokenizer) -> int:
         as_gpt2 = words[0]["use_regex"] and not words[0]["add_prefix_space"]
         return BYTE_LEVEL if as_gpt2 and len(words) == 1 else SENTENCE
     return SENTENCE
+
+
+def cut_components(tokenizer: Tokenizer) -> str:
+    """The components that decide the rule, by name, for a message."""
+    spec = json.loads(tokenizer.to_str())
+    steps = _steps(spec["normalizer"], "normalizers") + _steps(
+        spec["pre_tokenizer"], "pretokenizers"
+    )
+    added = [repr(t["content"]) for t in spec["added_tokens"] if not t["special"]]
+    names = [step["type"] for step in steps] or ["no pre-tokenizer"]
+    return ", ".join(names + [f"added token {token}" for token in added[:1]])
+
+
+def every_word_begins_with_a_sign(tokenizer: Tokenizer) -> bool:
+    """METASPACE: whether the first word of a sentence gets the sign for a space as all others do,
+    and no step but that for text like special tokens cuts words further."""
+    words = _steps(json.loads(tokenizer.to_str())["pre_tokenizer"], "pretokenizers")
+    further = [step for step in words[1:] if not parts_special_text(step, tokenizer)]
+    return bool(words[0]["prepend_scheme"] == "always" and not further)
 
 
 def _steps(step: Step | None, key: str) -> list[Step]:

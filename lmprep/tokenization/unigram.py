@@ -23,11 +23,20 @@ from lmprep.tokenization.families import TABLE, front_tokens, pieces_that_fit, s
 _RESERVED = "\0\t\n\r\u2585"
 _UNKNOWN = "\u2585"
 
+MOST_OCCURRENCES = 1 << 21
+"""Occurrences of words that sentencepiece learns from: it takes some 110 bytes of memory for each,
+so the counts of more are scaled down."""
 
-def learn_unigram(counted: WordCounts, settings: VocabSettings, tokenizer: Tokenizer) -> None:
+
+def learn_unigram(
+    counted: WordCounts, settings: VocabSettings, tokenizer: Tokenizer
+) -> dict[str, int]:
     """Give `tokenizer` a Unigram model of `settings.size`, special tokens counted.
 
     Every character of the alphabet is a piece; a run of other characters is one unknown token.
+
+    Returns:
+        `occurrences_scaled_to`, if there are more than `MOST_OCCURRENCES`.
     """
     alphabet = learn_alphabet(counted, settings.size, excluded=_RESERVED)
     size = pieces_that_fit(settings, len(alphabet))
@@ -36,6 +45,7 @@ def learn_unigram(counted: WordCounts, settings: VocabSettings, tokenizer: Token
     pieces = [(token, 0.0) for token in front_tokens(settings)] + _train(parts, size)
     unknown = front_tokens(settings).index(TABLE[settings.family].roles["unk"])
     tokenizer.model = models.Unigram(pieces, unk_id=unknown, byte_fallback=False)
+    return _scaling(counted)
 
 
 def _known_parts(
@@ -51,12 +61,29 @@ def _known_parts(
     looks_special = re.compile("|".join(re.escape(token) for token in special))
     flags = known.tobytes()
     start = 0
-    for word, count in zip(counted.words, counted.counts.tolist(), strict=True):
+    for word, count in zip(counted.words, scaled_counts(counted).tolist(), strict=True):
         stop = start + len(word)
         if not all(flags[start:stop]):
             word = "".join(c if k else " " for c, k in zip(word, flags[start:stop], strict=True))
         yield from (f"{part}\t{count}" for part in looks_special.sub(" ", word).split(" ") if part)
         start = stop
+
+
+def scaled_counts(counted: WordCounts) -> NDArray[np.int64]:
+    """The counts, in proportion so that they sum up to about `MOST_OCCURRENCES`, at least 1 each.
+
+    int64 [W]; the counts themselves if they are no more.
+    """
+    total = int(counted.counts.sum())
+    if total <= MOST_OCCURRENCES:
+        return counted.counts
+    scaled: NDArray[np.float64] = np.rint(counted.counts * (MOST_OCCURRENCES / total))
+    return scaled.clip(1).astype(np.int64)
+
+
+def _scaling(counted: WordCounts) -> dict[str, int]:
+    scaled = int(scaled_counts(counted).sum())
+    return {"occurrences_scaled_to": scaled} if scaled < counted.counts.sum() else {}
 
 
 def _train(words: Iterator[str], size: int) -> list[tuple[str, float]]:

@@ -1,10 +1,14 @@
-"""WordPiece vocabularies by the frequency criterion: merges as in BPE, encoding by longest match.
+"""WordPiece vocabularies: an alphabet, and the pieces that one of three criteria chooses.
 
-What `tokenizers` calls training WordPiece, with every tie decided (`merges`), so that one text
-gives one vocabulary.
+Encoding takes the longest piece that fits, then the next, whatever the criterion. No text leads to
+a special token: they all hold punctuation, and BERT's pre-tokenizer makes each such character a
+word of its own.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,33 +16,90 @@ from tokenizers import Tokenizer, models
 
 from lmprep.settings import VocabSettings
 from lmprep.tokenization.alphabet import learn_alphabet, number_characters
-from lmprep.tokenization.bpe import merge_pieces
 from lmprep.tokenization.counts import WordCounts
-from lmprep.tokenization.families import TABLE, front_tokens, pieces_that_fit, special_tokens
-from lmprep.tokenization.merges import PairQueue
+from lmprep.tokenization.families import TABLE, front_tokens, pieces_that_fit
+from lmprep.tokenization.likelihood import merge_likely
+from lmprep.tokenization.merges import merge_frequent, texts_of
 from lmprep.tokenization.pipelines import CONTINUES
+from lmprep.tokenization.topdown import choose_substrings
 
 LONGEST_WORD = 100
 """Characters; the model takes a longer word for unknown, so nothing is learnt from it either."""
 
 
-def learn_wordpiece(counted: WordCounts, settings: VocabSettings, tokenizer: Tokenizer) -> None:
+class Spelling(NamedTuple):
+    """Distinct words as symbols: a character that begins a word and one inside are different."""
+
+    symbols: NDArray[np.int32]  # [P], all words one after another, places in `base`, or -1
+    offsets: NDArray[np.int64]  # [W + 1], where each word begins
+    counts: NDArray[np.int64]  # [W], how often each word occurs
+    base: list[str]  # each symbol as a piece, those inside a word with CONTINUES
+
+
+def learn_wordpiece(
+    counted: WordCounts, settings: VocabSettings, tokenizer: Tokenizer
+) -> dict[str, int]:
     """Give `tokenizer` a WordPiece model of `settings.size`, special tokens counted.
 
-    Its pieces are the alphabet, each character that occurs inside a word as `##c`, and merges.
+    Its pieces are the alphabet, each character that occurs inside a word as `##c`, and those that
+    `settings.criterion` chooses.
+
+    Returns:
+        What the criterion found out: `min_pair_frequency` or `threshold`.
     """
     alphabet = learn_alphabet(counted, settings.size)
     symbols, continuing = _word_symbols(counted, alphabet)
     base = [chr(c) for c in alphabet] + [CONTINUES + chr(c) for c in continuing]
+    spelling = Spelling(
+        symbols=symbols,
+        offsets=counted.characters()[1],
+        counts=counted.counts,
+        base=base,
+    )
     size = pieces_that_fit(settings, len(base))
-    queue = PairQueue(symbols, counted.characters()[1], counted.counts)
-    pieces, _ = merge_pieces(queue, base, size, special_tokens(settings), CONTINUES)
+    pieces, facts = _CHOOSE[settings.criterion](spelling, size)
     tokenizer.model = models.WordPiece(
         {token: i for i, token in enumerate((*front_tokens(settings), *pieces))},
         unk_token=TABLE[settings.family].roles["unk"],
         continuing_subword_prefix=CONTINUES,
         max_input_chars_per_word=LONGEST_WORD,
     )
+    return facts
+
+
+def _by_frequency(words: Spelling, size: int) -> tuple[list[str], dict[str, int]]:
+    """Merges as in BPE: what `tokenizers` calls training WordPiece, with every tie decided."""
+    alphabet = len(words.base)
+    merges = merge_frequent(words.symbols, words.offsets, words.counts, alphabet, size - alphabet)
+    return texts_of(merges, words.base, CONTINUES), {}
+
+
+def _by_likelihood(words: Spelling, size: int) -> tuple[list[str], dict[str, int]]:
+    """Merges that raise the likelihood of the text the most."""
+    alphabet = len(words.base)
+    merges, least = merge_likely(
+        words.symbols, words.offsets, words.counts, alphabet, size - alphabet
+    )
+    return texts_of(merges, words.base, CONTINUES), {"min_pair_frequency": least}
+
+
+def _top_down(words: Spelling, size: int) -> tuple[list[str], dict[str, int]]:
+    """Substrings of words that occur often enough, the longest first."""
+    chosen = choose_substrings(words.symbols, words.offsets, words.counts, len(words.base), size)
+    bare = [piece.removeprefix(CONTINUES) for piece in words.base]
+    pieces = [
+        (-count, words.base[symbols[0]] + "".join(bare[s] for s in symbols[1:]))
+        for symbols, count in chosen.pieces
+    ]
+    pieces.sort()
+    return words.base + [piece for _, piece in pieces], {"threshold": chosen.threshold}
+
+
+_CHOOSE: dict[str, Callable[[Spelling, int], tuple[list[str], dict[str, int]]]] = {
+    "frequency": _by_frequency,
+    "likelihood": _by_likelihood,
+    "top-down": _top_down,
+}
 
 
 def _word_symbols(

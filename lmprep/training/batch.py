@@ -4,6 +4,8 @@
     decoder            a b c </s>                 scored 0 1 2      labels b c </s>
     encoder-decoder    a <X> c </s>               the decoder sees  <pad> <X> b
                                                   scored 0 1 2      labels <X> b </s>
+    bi-lstm            [CLS] a b [SEP]            scored 0 1 and, read backwards, 2 3
+                                                                    labels a b and a b
 
 A bin (`lmprep.training.bins`) holds a row, or several one behind another, and then padding, which
 is never scored. Several rows of a bin, and documents within a row, are runs that do not see one
@@ -24,27 +26,32 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lmprep.batches import Columns, plain, ragged
+from lmprep.keyed_random import Keys
 from lmprep.models.inputs import Boundaries, Change, Inputs, Labels
+from lmprep.objectives.bilm import backward_targets, forward_targets
 from lmprep.objectives.clm import next_tokens
 from lmprep.ragged import Ragged
 from lmprep.shards.dense import PAIR_LABELS, flat_labels
 from lmprep.training.bins import Bins
+from lmprep.training.generator_inputs import masked_for_generator
 from lmprep.training.layout import (
     bin_lengths,
     count_up,
     kept_apart,
     laid,
     places,
+    present,
     token_types,
     values,
 )
+from lmprep.training.ngram_inputs import hidden_ngrams
 from lmprep.training.static_shapes import Counts, fill_up
 from lmprep.training.tasks import Task
 
-CORRUPTED, COPIED, MARK = range(3)
-"""A scored token is one that the input does not show, one that it does, or a sentinel, a start or
-an end."""
-KINDS = ("corrupted", "copied", "marks")
+CORRUPTED, COPIED, MARK, BACKWARD = range(4)
+"""A scored token is one that the input does not show, one that it does, a sentinel, a start or an
+end; or one predicted from what follows it, by a model that reads both forwards and backwards."""
+KINDS = ("corrupted", "copied", "marks", "backward")
 
 Flat = NDArray[np.int64]
 
@@ -56,7 +63,7 @@ class Batch:
     Args:
         inputs: what the model sees, and which logits are wanted.
         labels: the answers.
-        kinds_M: int8, `CORRUPTED`, `COPIED` or `MARK` of the labels; -1 for those that only fill
+        kinds_M: int8, which of `KINDS` each label is; -1 for those that only fill
             up.
         tokens: of the rows before corruption, as the dataset counts them.
         row: the number of its first bin within its step.
@@ -89,6 +96,7 @@ def make_batch(
     row: int = 0,
     counts: Counts | None = None,
     targets: int | None = None,
+    keys: Keys | None = None,
 ) -> Batch:
     """Collate rows.
 
@@ -98,13 +106,19 @@ def make_batch(
         row: the number of the first bin within its step.
         counts: to what counts are filled up; None leaves them as they are.
         targets: K; None for the longest targets here.
+        keys: uint64 [N], of the rows; only for what is masked here.
 
     Raises:
         ValueError: a row is longer than its bin, or overlaps the next.
     """
     constant = counts is not None and counts.runs > 0
+    if task.replaces:
+        assert keys is not None
+        columns = masked_for_generator(columns, task.vocabulary, keys)
     if task.model_kind == "encoder":
         batch = _masked_batch(columns, task, bins, constant)
+    elif task.model_kind == "bi-lstm":
+        batch = _two_way_batch(columns, task, bins)
     elif task.model_kind == "decoder":
         batch = _next_token_batch(columns, task, bins, constant)
     else:
@@ -123,6 +137,7 @@ def _masked_batch(columns: Columns, task: Task, bins: Bins, constant: bool) -> B
     boundaries = boundary_labels = None
     if task.boundaries:
         boundaries, boundary_labels = _boundaries(columns, task, flat)
+    ngrams = hidden_ngrams(columns, task.vocabulary, flat) if task.matches else None
     segments = "first_segment_length" in columns and task.vocabulary.family == "bert"
     return Batch(
         inputs=Inputs(
@@ -132,15 +147,24 @@ def _masked_batch(columns: Columns, task: Task, bins: Bins, constant: bool) -> B
             scored_M=_tensor(places(ragged(columns, "masked_positions"), flat)),
             boundaries=boundaries,
             firsts_P=None if pairs is None else _tensor(flat),
+            draws_M=_tensor(_float_values(columns)) if "draws" in columns else None,
+            ngrams=None if ngrams is None else ngrams[0],
         ),
         labels=Labels(
             tokens_M=_tensor(labels),
             pairs_P=None if pairs is None else _tensor(pairs.astype(np.int64)),
             boundary_S=boundary_labels,
+            present_BL=present(lengths, bins) if task.replaces or task.distils else None,
+            ngrams_P=None if ngrams is None else ngrams[1],
         ),
         kinds_M=torch.full((len(labels),), CORRUPTED, dtype=torch.int8),
         tokens=int(lengths.sum()),
     )
+
+
+def _float_values(columns: Columns) -> NDArray[np.float32]:
+    draws: NDArray[np.float32] = ragged(columns, "draws").values
+    return draws
 
 
 def _boundaries(columns: Columns, task: Task, flat: Flat) -> tuple[Boundaries, Tensor]:
@@ -176,6 +200,27 @@ def _next_token_batch(columns: Columns, task: Task, bins: Bins, constant: bool) 
         ),
         labels=Labels(tokens_M=_tensor(labels)),
         kinds_M=_tensor(_kinds(labels, task)),
+        tokens=int(ids.lengths.sum()),
+    )
+
+
+def _two_way_batch(columns: Columns, task: Task, bins: Bins) -> Batch:
+    """Both directions of the same rows: the states that read backwards come after all others."""
+    ids = ragged(columns, "input_ids")
+    forward, backward = forward_targets(ids), backward_targets(ids)
+    there = (places(forward[0], bins.flat_N), places(backward[0], bins.flat_N))
+    labels = (values(forward[1]), values(backward[1]))
+    scored = np.concatenate((there[0], there[1] + bins.count * bins.length))
+    return Batch(
+        inputs=Inputs(
+            ids_BL=laid(ids, bins, task.vocabulary),
+            lengths_B=bin_lengths(ids.lengths, bins),
+            scored_M=_tensor(scored),
+        ),
+        labels=Labels(tokens_M=_tensor(np.concatenate(labels))),
+        kinds_M=_tensor(
+            np.repeat(np.array([CORRUPTED, BACKWARD], np.int8), list(map(len, labels)))
+        ),
         tokens=int(ids.lengths.sum()),
     )
 

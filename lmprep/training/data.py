@@ -23,6 +23,7 @@ from lmprep.training.batch import Batch, make_batch
 from lmprep.training.bins import Bins, one_row_each, pack, slots
 from lmprep.training.epochs import Epochs
 from lmprep.training.fit import check_traits, target_limit, traits
+from lmprep.training.generator_inputs import row_keys
 from lmprep.training.order import Order, Places
 from lmprep.training.prefetch import prefetched
 from lmprep.training.static_shapes import Averages, averages
@@ -74,8 +75,8 @@ class TrainingData:
         static: epoch e reads stored copy e modulo their number, instead of rows corrupted anew.
         weights: shares of the datasets among the rows; empty for one epoch of all of them after
             another.
-        packed: may short rows share a bin? Those of encoder-decoders never do, nor do rows that
-            fill nine tenths of their bins by themselves.
+        packed: may short rows share a bin? Those of encoder-decoders and LSTMs never do, nor do
+            rows that fill nine tenths of their bins by themselves.
 
     Raises:
         UsageError: the datasets do not go together, none can be trained on, the batch holds no
@@ -109,8 +110,9 @@ class TrainingData:
         except ValueError as error:
             raise UsageError(str(error), path=folders[0]) from None
         self._epochs = Epochs(self.datasets, static=static)
+        self._seed, self._static = seed, static
         short = self.tokens < _NEARLY_FULL * self.rows * length
-        self._packed = packed and short and self.task.model_kind != "encoder-decoder"
+        self._packed = packed and short and self.task.shares_bins
 
     @cached_property
     def rows(self) -> int:
@@ -221,13 +223,17 @@ class TrainingData:
         """Bins first to stop - 1 of a step, and empty ones to make at least `least`."""
         rows, bins = taken.bins.between(first, stop)
         count = max(least, stop - first)
+        places, keys = taken.places.take(rows), None
+        if self.task.replaces:
+            keys = row_keys(places, self._seed, static=self._static)
         return make_batch(
-            self._epochs.rows(taken.places.take(rows), self.task.columns),
+            self._epochs.rows(places, self.task.columns),
             self.task,
             bins.with_count(count),
             row=first,
             counts=self._averages.counts(count) if static_shapes else None,
             targets=taken.targets,
+            keys=keys,
         )
 
     def _tokens(self, taken: _Taken, batches: Sequence[Batch], ranks: int) -> int:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import sys
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -16,19 +13,24 @@ _BF16_INSTRUCTIONS = ("amx_bf16", "avx512_bf16", "bf16")
 # Positions computed at once, unless the settings say: enough to keep the device busy.
 _MICRO_TOKENS = {"cpu": 1 << 15, "cuda": 1 << 16}
 # glibc's names and numbers.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 def choose_device(name: str) -> torch.device:
-    """The device for a value of `settings.DEVICES`."""
+    """The device for a value of `pretrain_settings.DEVICES`."""
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
         raise UsageError("--device cuda: torch finds no CUDA device", fix="Use --device cpu")
     return torch.device("cuda" if name != "cpu" and available else "cpu")
 
 
+def cuda_devices() -> list[str]:
+    """Name and memory of each CUDA device that torch finds."""
+    found = map(torch.cuda.get_device_properties, range(torch.cuda.device_count()))
+    return [f"{device.name}, {device.total_memory / 1e9:.0f} GB" for device in found]
+
+
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """bfloat16 or float32 for a value of `settings.PRECISIONS`."""
+    """bfloat16 or float32 for a value of `pretrain_settings.PRECISIONS`."""
     if name == "auto":
         name = "bf16" if _has_bf16(device) else "fp32"
     return torch.bfloat16 if name == "bf16" else torch.float32
@@ -56,7 +58,7 @@ def computing_in(precision: torch.dtype, device: torch.device) -> AbstractContex
 
 
 def compiles(choice: str, device: torch.device) -> bool:
-    """Does torch compile the model, by a value of `settings.COMPILE`?
+    """Does torch compile the model, by a value of `pretrain_settings.COMPILE`?
 
     On CPU it gains little beside our own kernels, and the first step takes half a minute.
     """
@@ -68,23 +70,3 @@ def micro_rows(micro_tokens: int | None, length: int, device: torch.device) -> i
     if micro_tokens is None:
         micro_tokens = _MICRO_TOKENS[device.type]
     return max(1, micro_tokens // length)
-
-
-def keep_freed_memory() -> None:
-    """Let glibc keep freed memory instead of handing it back to the system each time.
-
-    By default every tensor above 32 MB (and many smaller ones) is mapped anew, and the system
-    zeroes its pages: a third of the time of a small model's step (0.36 instead of 0.52 s with
-    4 layers of width 256, 32 x 128 tokens, two threads). Elsewhere than on glibc: nothing.
-    """
-    if not sys.platform.startswith("linux"):
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        _raise_thresholds(mallopt)
-
-
-def _raise_thresholds(mallopt: Callable[[int, int], int]) -> None:
-    """Keep blocks up to 1 GB; older versions refuse that (with a 0) and take 32 MB at most."""
-    if any(mallopt(_M_MMAP_THRESHOLD, size) for size in (1 << 30, 1 << 25)):
-        mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)

@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from lmprep.allocator import keep_freed_memory
 from lmprep.models.construction import count_parameters, new_model
 from lmprep.models.dropout import DropoutKey
 from lmprep.models.language_model import LanguageModel
 from lmprep.models.losses import Losses
-from lmprep.settings import PretrainSettings
+from lmprep.pretrain_settings import PretrainSettings
 from lmprep.training.batch import Batch
 from lmprep.training.data import StepData, TrainingData
 from lmprep.training.devices import (
@@ -21,7 +22,6 @@ from lmprep.training.devices import (
     choose_precision,
     compiles,
     computing_in,
-    keep_freed_memory,
     micro_rows,
     precision_name,
 )
@@ -69,9 +69,11 @@ def estimate(setup: Setup) -> Estimate:
     precision = choose_precision(settings.precision, device)
     keep_freed_memory()
     model = new_model(setup.model, seed=0).to(device)
+    teacher = None if setup.teacher is None else setup.teacher.model(device)
     steps = _first_steps(data, settings, device)
     activations = activation_bytes(model, steps[0].batches[0].to(device), precision)
-    updater = Updater(model, replace(settings, sharding="replicate"), precision)
+    alone = replace(settings, sharding="replicate")
+    updater = Updater(model, alone, precision, teacher=teacher)
     seconds_per_step = _time_steps(updater, steps)
     rows_per_step = round((steps[-1].next - steps[0].first) / len(steps))
     tokens_per_step = round(sum(step.tokens for step in steps) / len(steps))

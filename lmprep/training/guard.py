@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from statistics import fmean
 from typing import Any
 
-from lmprep.settings import PretrainSettings
+from lmprep.pretrain_settings import PretrainSettings
 
 WINDOW = 128
 LEAST = 32

@@ -28,11 +28,21 @@ from lmprep.training.tasks import Task
 _log = logging.getLogger("lmprep")
 
 # Parts of a model that are no part of what it has learnt of the language.
-_HEADS = ("encoder.pooler", "masked_token_head", "pair_head", "span_boundary_head")
+_HEADS = (
+    "encoder.pooler", "masked_token_head", "pair_head", "span_boundary_head",
+    "replaced_token_head", "generator",
+)  # fmt: skip
 # What --model may say otherwise than the source: what is none of the shape, ...
 _OF_TRAINING = ("dropout", "attention_dropout", "full_dropout", "initialization")
 # ... the heads, and what the source's tables decide.
-_FREE = (*_OF_TRAINING, "pooler", "span_boundary", "vocabulary_size", "vocabulary_multiple")
+_FREE = (
+    *_OF_TRAINING,
+    "pooler",
+    "span_boundary",
+    "generator_width",
+    "vocabulary_size",
+    "vocabulary_multiple",
+)
 
 
 class Initial(NamedTuple):
@@ -67,9 +77,12 @@ def initial_model(source: str, task: Task, tokenizer: Path, model: str = "") -> 
     """
     found = find_pretrained(source)
     check_shape(found.settings, task.objective, task.length, path=Path(found.description))
-    _check_vocabulary(found, task, tokenizer)
+    check_vocabulary(found, task, tokenizer)
     settings = _with_heads(_agreed(found, model, task.vocabulary.size), task)
-    return Initial(settings, found.tensors, found.description)
+    tensors = found.tensors
+    if found.settings.has_generator != task.replaces:  # the head is the generator's, or is not
+        tensors = {k: v for k, v in tensors.items() if not k.startswith("masked_token_head.")}
+    return Initial(settings, tensors, found.description)
 
 
 def begin_from(model: LanguageModel, initial: Initial) -> list[str]:
@@ -144,7 +157,7 @@ def _with_heads(settings: ModelSettings, task: Task) -> ModelSettings:
     )
 
 
-def _check_vocabulary(found: Pretrained, task: Task, tokenizer: Path) -> None:
+def check_vocabulary(found: Pretrained, task: Task, tokenizer: Path) -> None:
     """Raise unless every id of the datasets has an embedding; warn if some mean another token."""
     size, wanted = found.settings.vocabulary_size, task.vocabulary.size
     if size < wanted:

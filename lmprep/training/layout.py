@@ -83,6 +83,13 @@ def token_types(columns: Columns, bins: Bins) -> Tensor:
     return torch.from_numpy(types)
 
 
+def present(lengths: Flat, bins: Bins) -> Tensor:
+    """Where tokens stand: bool [B, L]."""
+    there = np.zeros(bins.count * bins.length, np.bool_)
+    there[np.repeat(bins.flat_N, lengths) + count_up(lengths)] = True
+    return torch.from_numpy(there.reshape(bins.count, bins.length))
+
+
 def positions_in(lengths: Flat, bins: Bins) -> Tensor:
     """The place of each token in its row, 0 on padding: int32 [B, L]."""
     positions = np.zeros((bins.count, bins.length), np.int32)

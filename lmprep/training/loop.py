@@ -12,8 +12,9 @@ from typing import Any
 import torch
 
 from lmprep.errors import Interrupted
+from lmprep.models.encoder import EncoderModel
 from lmprep.models.language_model import LanguageModel
-from lmprep.settings import PretrainSettings
+from lmprep.pretrain_settings import PretrainSettings
 from lmprep.training import failures
 from lmprep.training.checkpoint_writer import CheckpointWriter
 from lmprep.training.checkpoints import Checkpoint
@@ -47,6 +48,7 @@ class Trainer:
         fingerprint: of what decides the run; checkpoints carry it.
         ranks: the processes that train together.
         validate: gives the numbers of a validation; None when there is nothing to validate on.
+        teacher: of a distillation, on its device.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Trainer:
         ranks: Ranks,
         validate: Validate | None = None,
         on_progress: OnProgress = lambda _: None,
+        teacher: EncoderModel | None = None,
     ) -> None:
         self.pace = Pace(settings, ranks, model.device)
         self.validation: dict[str, float] = {}
@@ -68,7 +71,7 @@ class Trainer:
         self._run, self._stages, self._settings = run, stages, settings
         self._device, self._precision, self._ranks = model.device, precision, ranks
         self._fingerprint, self._validate, self._on_progress = fingerprint, validate, on_progress
-        self._updater = Updater(model, settings, precision, ranks)
+        self._updater = Updater(model, settings, precision, ranks, teacher)
         self._writer = CheckpointWriter(run, settings.keep_last, settings.keep_every)
         self._peak_rate = peak_learning_rate(settings, model.settings)
         self._reporter = Reporter(stages.task.losses, self._peak)

@@ -14,15 +14,14 @@ width**0.5 times the learning rate. Without it they hardly move in a short train
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
-from lmprep.models.language_model import LanguageModel
 from lmprep.models.settings import ModelSettings
-from lmprep.settings import PretrainSettings
+from lmprep.pretrain_settings import PretrainSettings
 from lmprep.training.devices import choose_precision
 from lmprep.training.distributed import full, like
 from lmprep.training.muon import Matrix, Muon
@@ -32,6 +31,25 @@ _LR, _LR_WIDE = 5e-4, 1e-4
 _ADAMW_PARTS = ("step", "exp_avg", "exp_avg_sq")
 # Modules whose matrix is several, one below another.
 _FUSED = {"qkv": 3, "kv": 2}
+
+
+Times = Callable[[str], float]
+"""The learning rate of a parameter, as times the one that is set, by the parameter's name."""
+
+
+class Trainable(Protocol):
+    """A model, or a network around one."""
+
+    @property
+    def settings(self) -> ModelSettings:
+        """Of the model."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """All of them."""
 
 
 def peak_learning_rate(settings: PretrainSettings, model: ModelSettings) -> float:
@@ -47,9 +65,12 @@ class Optimizer:
     Args:
         model: on its device and, if it is to be sharded, sharded. Parameters without gradients
             stay as they are.
+        times: beside what T5's embeddings have; by default 1 everywhere. Not for Muon.
     """
 
-    def __init__(self, model: LanguageModel, settings: PretrainSettings) -> None:
+    def __init__(
+        self, model: Trainable, settings: PretrainSettings, times: Times = lambda _: 1.0
+    ) -> None:
         self._parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
         matrices = self._block_matrices() if settings.optimizer == "muon" else {}
         rest = {n: p for n, p in self._parameters.items() if n not in matrices}
@@ -57,7 +78,7 @@ class Optimizer:
         self._muon = Muon(matrices, decay=settings.weight_decay, precision=precision)
         # Every step sets the learning rate anew.
         self._adamw = torch.optim.AdamW(
-            _groups(rest, model.settings, settings.weight_decay),
+            _groups(rest, model.settings, settings.weight_decay, times),
             lr=0.0,
             betas=(settings.beta1, settings.beta2),
             fused=True,
@@ -145,17 +166,18 @@ class Optimizer:
 
 
 def _groups(
-    parameters: Mapping[str, nn.Parameter], model: ModelSettings, decay: float
+    parameters: Mapping[str, nn.Parameter], model: ModelSettings, decay: float, times: Times
 ) -> list[dict[str, Any]]:
     """AdamW's groups: weight decay, and the learning rate as times the one that is set."""
-    quick = [p for name, p in parameters.items() if _is_quick(name, model)]
-    slow = [p for name, p in parameters.items() if not _is_quick(name, model)]
-    groups = [
-        {"params": [p for p in slow if p.ndim > 1], "weight_decay": decay, "times": 1.0},
-        {"params": [p for p in slow if p.ndim <= 1], "weight_decay": 0.0, "times": 1.0},
-        {"params": quick, "weight_decay": decay, "times": model.width**0.5},
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in parameters.items():
+        quick = model.width**0.5 if _is_quick(name, model) else 1.0
+        decays = decay if parameter.ndim > 1 else 0.0
+        groups.setdefault((decays, quick * times(name)), []).append(parameter)
+    return [
+        {"params": members, "weight_decay": decays, "times": rate}
+        for (decays, rate), members in groups.items()
     ]
-    return [group for group in groups if group["params"]]
 
 
 def _is_quick(name: str, model: ModelSettings) -> bool:

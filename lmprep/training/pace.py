@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from lmprep.errors import Interrupted, Terminated
-from lmprep.settings import PretrainSettings
+from lmprep.pretrain_settings import PretrainSettings
 from lmprep.training.clock import Clock
 from lmprep.training.distributed import Ranks
 from lmprep.training.interruption import StopRequest

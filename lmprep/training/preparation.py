@@ -8,18 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tokenizers import Tokenizer
+from torch import Tensor
 
+from lmprep.errors import UsageError
 from lmprep.models.settings import ModelSettings, model_settings
+from lmprep.models.sizes import MODELS, named_shape
+from lmprep.models.spellings import spellings_of
 from lmprep.objectives import stored_objective
 from lmprep.objectives.counting import wanted_predictions
-from lmprep.settings import PretrainSettings
+from lmprep.pretrain_settings import PretrainSettings
 from lmprep.shards.reader import Dataset
 from lmprep.training import checkpoints, run_folder
 from lmprep.training.distributed import check_ranks, ranks_here
+from lmprep.training.embeddings import TokenVectors, read_token_vectors
 from lmprep.training.fit import check_model
 from lmprep.training.initial import Initial, initial_model
 from lmprep.training.stages import Stages
-from lmprep.training.tasks import task_of
+from lmprep.training.tasks import Task, task_of
+from lmprep.training.teaching import Teacher, check_student, find_teacher, student_start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +35,8 @@ class Setup:
 
     Args:
         initial: the weights to start from; None for fresh ones.
+        teacher: of a distillation.
+        embeddings: word vectors that tokens start from; None without.
     """
 
     settings: PretrainSettings
@@ -35,6 +44,27 @@ class Setup:
     stages: Stages
     validation: Dataset | None
     initial: Initial | None
+    teacher: Teacher | None = None
+    embeddings: TokenVectors | None = None
+
+    @property
+    def teacher_sha256(self) -> str | None:
+        """Of the teacher's weights."""
+        return None if self.teacher is None else self.teacher.sha256
+
+    def spellings(self) -> Tensor:
+        """How the datasets' tokens are spelled, for models that read characters.
+
+        Raises:
+            UsageError: they have too many special tokens.
+        """
+        first = self.stages.datasets[0]
+        path = first.folder / "tokenizer" / "tokenizer.json"
+        tokens = Tokenizer.from_file(str(path)).get_vocab()
+        try:
+            return spellings_of(tokens, first.vocabulary.special, self.model.vocabulary_size)
+        except ValueError as error:
+            raise UsageError(str(error), path=path) from None
 
 
 def prepare(
@@ -56,8 +86,13 @@ def prepare(
     stages = Stages(datasets, settings)
     initial = _initial(settings, stages, continued)
     model = _model(settings, stages, continued, initial)
+    teacher = _teacher(settings, stages, model)
+    if teacher is not None and settings.init is None and not _has_begun(continued):
+        initial = student_start(teacher, model)
     for stage in stages.all:
-        stage.data.task = replace(stage.data.task, longest_span=model.span_boundary)
+        stage.data.task = replace(
+            stage.data.task, longest_span=model.span_boundary, distils=teacher is not None
+        )
         check_ranks(ranks_here(), stage.data.bins, stage.data.task.length)
     if validation is None and continued is not None:
         validation = run_folder.recorded_validation(continued)
@@ -67,16 +102,55 @@ def prepare(
     for dataset in [*stages.datasets, *([held_out] if held_out else [])]:
         check_model(dataset, model)
     return Setup(
-        settings=settings, model=model, stages=stages, validation=held_out, initial=initial
+        settings=_uncompiled(settings) if model.kind == "bi-lstm" else settings,
+        model=model,
+        stages=stages,
+        validation=held_out,
+        initial=initial,
+        teacher=teacher,
+        embeddings=_embeddings(settings, stages, continued, model),
     )
+
+
+def _teacher(settings: PretrainSettings, stages: Stages, student: ModelSettings) -> Teacher | None:
+    if settings.teacher is None:
+        return None
+    tokenizer = stages.datasets[0].folder / "tokenizer"
+    teacher = find_teacher(settings.teacher, stages.task, tokenizer)
+    check_student(settings, student, teacher)
+    return teacher
 
 
 def _initial(settings: PretrainSettings, stages: Stages, continued: Path | None) -> Initial | None:
     """What `--init` names; nothing once there is a checkpoint to go on from."""
-    if settings.init is None or (continued is not None and checkpoints.steps(continued)):
+    if settings.init is None or _has_begun(continued):
         return None
     tokenizer = stages.datasets[0].folder / "tokenizer"
     return initial_model(settings.init, stages.task, tokenizer, settings.model)
+
+
+def _embeddings(
+    settings: PretrainSettings, stages: Stages, continued: Path | None, model: ModelSettings
+) -> TokenVectors | None:
+    """What `--init-embeddings` names; nothing once there is a checkpoint to go on from."""
+    if settings.init_embeddings is None or _has_begun(continued):
+        return None
+    if model.filters:
+        raise UsageError(
+            f"{settings.model} reads characters and has no embeddings of tokens",
+            fix="Choose one that has, such as elmo-small-tokens",
+        )
+    tokenizer = stages.datasets[0].folder / "tokenizer"
+    return read_token_vectors(Path(settings.init_embeddings), tokenizer, model.embedding_width)
+
+
+def _uncompiled(settings: PretrainSettings) -> PretrainSettings:
+    """Of LSTMs there is nothing to compile: the libraries bring them whole."""
+    return replace(settings, compile="off") if settings.compile == "auto" else settings
+
+
+def _has_begun(continued: Path | None) -> bool:
+    return continued is not None and bool(checkpoints.steps(continued))
 
 
 def _model(
@@ -100,9 +174,22 @@ def _model(
         return model
     if initial is None:
         model = replace(model, pooler=task.pairs != "none")
+    model = replace(model, generator_width=_generator_width(settings.model, model, task))
     if task.objective != "span":
         return model
     return replace(model, span_boundary=_longest_span(settings, stages, model))
+
+
+def _generator_width(name: str, model: ModelSettings, task: Task) -> int:
+    """What the model says, else that of the named one's generator, else a quarter of the width."""
+    if not task.replaces:
+        return 0
+    if model.generator_width:
+        return model.generator_width
+    generator = f"{name}-generator"
+    if generator in MODELS:
+        return int(named_shape(generator)["width"])
+    return max(1, model.width // 4)
 
 
 def _longest_span(settings: PretrainSettings, stages: Stages, model: ModelSettings) -> int:

@@ -20,7 +20,6 @@ from lmprep.errors import CheckpointError, UsageError
 from lmprep.models.hf import from_hf, read_config
 from lmprep.models.hf.config import reading_class
 from lmprep.models.settings import ModelSettings
-from lmprep.settings import settings_from
 from lmprep.training import checkpoints, run_folder
 
 _WEIGHTS, _INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -80,7 +79,7 @@ def _run_and_step(path: Path) -> tuple[Path, int | None]:
 
 
 def _from_run(run: Path, step: int | None) -> Pretrained:
-    settings = settings_from(ModelSettings, run_folder.read_config(run)["model"])
+    settings = run_folder.read_model(run)
     if step is None:
         checkpoint = checkpoints.load_newest(run, model_only=True)
     else:

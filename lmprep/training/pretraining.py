@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -11,15 +12,18 @@ from typing import Any
 
 import torch
 
+from lmprep.allocator import keep_freed_memory
 from lmprep.errors import CheckpointError
 from lmprep.keyed_random import key_for
-from lmprep.models.construction import new_model
+from lmprep.models.bi_lstm import BiLstmModel
+from lmprep.models.construction import count_parameters, new_model
 from lmprep.models.language_model import LanguageModel
-from lmprep.settings import PretrainSettings
+from lmprep.pretrain_settings import PretrainSettings
 from lmprep.shards.reader import Dataset
 from lmprep.training import checkpoints, run_folder
-from lmprep.training.devices import choose_device, choose_precision, keep_freed_memory
+from lmprep.training.devices import choose_device, choose_precision, precision_name
 from lmprep.training.distributed import Ranks, joined
+from lmprep.training.embeddings import put_embeddings
 from lmprep.training.failures import full_disk_explained
 from lmprep.training.initial import begin_from
 from lmprep.training.interruption import StopRequest
@@ -28,6 +32,8 @@ from lmprep.training.metrics import MetricsWriter, cut_metrics
 from lmprep.training.preparation import Setup, prepare
 from lmprep.training.tasks import Task
 from lmprep.training.validation import score
+
+_log = logging.getLogger("lmprep")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +93,7 @@ def pretrain(
             continued = ranks.lead(lambda: run if resume and run.exists() else None)
             setup = prepare(datasets, settings, validation, continued)
             description = run_folder.describe_run(
-                settings, setup.model, setup.stages, setup.validation
+                settings, setup.model, setup.stages, setup.validation, setup.teacher_sha256
             )
             opened.enter_context(
                 ranks.lead_in(partial(_open_run, run, continued, description, setup))
@@ -135,9 +141,20 @@ def _new_trainer(
 ) -> Trainer:
     keep_freed_memory()
     precision = choose_precision(setup.settings.precision, device)
+    model = _new_model(setup).to(device)
+    if ranks.leads:
+        _log.info(
+            "%s of %d parameters on %s in %s, %d rows in %d datasets.",
+            setup.settings.model or setup.model.kind,
+            count_parameters(model),
+            device,
+            precision_name(precision),
+            sum(len(dataset) for dataset in setup.stages.datasets),
+            len(setup.stages.datasets),
+        )
     return Trainer(
         run,
-        _new_model(setup).to(device),
+        model,
         setup.stages,
         setup.settings,
         precision=precision,
@@ -145,13 +162,18 @@ def _new_trainer(
         ranks=ranks,
         validate=_validator(setup.validation, precision),
         on_progress=on_progress if ranks.leads else lambda _: None,
+        teacher=None if setup.teacher is None else setup.teacher.model(device),
     )
 
 
 def _new_model(setup: Setup) -> LanguageModel:
     model = new_model(setup.model, int(key_for(setup.settings.seed, "weights")))
+    if isinstance(model, BiLstmModel) and setup.model.filters:
+        model.spelled.spellings.copy_(setup.spellings())
     if setup.initial is not None:
         begin_from(model, setup.initial)
+    if setup.embeddings is not None:
+        put_embeddings(model, setup.embeddings)
     _freeze_unused(model, setup.stages.task)
     return model
 

@@ -25,16 +25,19 @@ from lmprep import __version__
 from lmprep.errors import CheckpointError, UsageError
 from lmprep.files import json_sha256, sync_folder, sync_tree, write_json
 from lmprep.models.settings import ModelSettings
-from lmprep.settings import BUDGETS, PretrainSettings, settings_from
+from lmprep.pretrain_settings import BUDGETS, PretrainSettings
+from lmprep.settings import settings_from
 from lmprep.shards.reader import Dataset
 from lmprep.training import unigram
 from lmprep.training.fit import traits
 from lmprep.training.stages import Stages
 
 RECIPE, CONFIG, TOKENIZER, LOCK = "recipe.toml", "config.json", "tokenizer", ".lock"
-# Settings that may change from sitting to sitting. Of the model its shape decides, not its name.
+# Settings that may change from sitting to sitting. Of the model its shape decides, not its name; of
+# a teacher its weights.
 _UNDECISIVE = (
     "model",
+    "teacher",
     "micro_tokens",
     "device",
     "compile",
@@ -48,10 +51,15 @@ _UNDECISIVE = (
 
 
 def describe_run(
-    settings: PretrainSettings, model: ModelSettings, stages: Stages, validation: Dataset | None
+    settings: PretrainSettings,
+    model: ModelSettings,
+    stages: Stages,
+    validation: Dataset | None,
+    teacher_sha256: str | None = None,
 ) -> dict[str, Any]:
     """Everything a run is continued from, as the tables of its recipe."""
     held_out = {}
+    taught = {} if teacher_sha256 is None else {"teacher": {"sha256": teacher_sha256}}
     if validation is not None:
         held_out = {"validation": {"folder": str(validation.folder.absolute())}}
     return {
@@ -62,6 +70,7 @@ def describe_run(
             for dataset in stages.datasets
         ],
         **held_out,
+        **taught,
     }
 
 
@@ -74,6 +83,7 @@ def _decisive(tables: Mapping[str, Any]) -> dict[str, Any]:
     """What decides a run, as `table.name`; where the datasets lie does not."""
     flat = {f"pretrain.{k}": v for k, v in tables["pretrain"].items() if k not in _UNDECISIVE}
     flat |= {f"model.{k}": v for k, v in tables["model"].items()}
+    flat |= {f"teacher.{k}": v for k, v in tables.get("teacher", {}).items()}
     return flat | {f"datasets.{i}.sha256": d["sha256"] for i, d in enumerate(tables["datasets"], 1)}
 
 
@@ -159,6 +169,23 @@ def read_config(run: Path) -> dict[str, Any]:
         return dict(json.loads(path.read_bytes()))
     except ValueError as error:
         raise CheckpointError(f"not valid JSON ({error})", path=path, fix=_MEND) from None
+
+
+def read_model(run: Path) -> ModelSettings:
+    """The shape of a run's model.
+
+    Raises:
+        UsageError: this is not a run folder, or one of word vectors.
+        CheckpointError: config.json is damaged.
+    """
+    model = read_config(run)["model"]
+    if model["kind"] == "vectors":
+        raise UsageError(
+            "the run holds word vectors, not a model of texts",
+            path=run,
+            fix=f"Its vectors lie in {run / 'vectors.txt'}; --init-embeddings begins from them",
+        )
+    return settings_from(ModelSettings, model)
 
 
 def _require_run(run: Path) -> None:

@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from lmprep.settings import PretrainSettings
+from lmprep.pretrain_settings import PretrainSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class Budget:
     """How long a training lasts: a number of steps, tokens or seconds.
 
     Args:
-        unit: one of `settings.BUDGETS`.
+        unit: one of `pretrain_settings.BUDGETS`.
         amount: of that unit.
     """
 

@@ -13,7 +13,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from lmprep.errors import UsageError
-from lmprep.settings import PretrainSettings, parse_stage
+from lmprep.pretrain_settings import PretrainSettings
+from lmprep.settings import parse_stage
 from lmprep.shards.reader import Dataset
 from lmprep.training.data import TrainingData
 from lmprep.training.tasks import Task, task_of

@@ -14,9 +14,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from lmprep.models.inputs import IGNORED, Inputs, Labels
+from lmprep.models.inputs import IGNORED, Inputs, Labels, Ngrams
+from lmprep.objectives.electra import MASK_RATE
 from lmprep.shards.reader import Dataset
 from lmprep.training.tasks import Task
 
@@ -93,7 +95,7 @@ def averages(datasets: Sequence[Dataset], task: Task, *, packed: bool, targets: 
     totals: list[dict[str, Any]] = [dataset.manifest["totals"] for dataset in datasets]
     totals = [each for each in totals if each["rows"]]
     return Averages(
-        scored_a_token=max(each["scored_tokens"] / each["tokens"] for each in totals),
+        scored_a_token=max(_scored_a_token(each, task) for each in totals),
         scored_a_row=max(each["scored_tokens"] / each["rows"] for each in totals),
         rows_a_token=max(each["rows"] / each["tokens"] for each in totals),
         documents_a_token=max(map(_documents_a_token, datasets)),
@@ -101,6 +103,13 @@ def averages(datasets: Sequence[Dataset], task: Task, *, packed: bool, targets: 
         length=task.length,
         packed=packed,
     )
+
+
+def _scored_a_token(totals: dict[str, Any], task: Task) -> float:
+    """Predicted tokens; what is masked while training rounds up by one token a row at most."""
+    if task.replaces:
+        return float(MASK_RATE) + float(totals["rows"] / totals["tokens"]) / 2
+    return float(totals["scored_tokens"] / totals["tokens"])
 
 
 def filled(needed: int, usual: int) -> int:
@@ -128,8 +137,27 @@ def fill_up(
     if inputs.boundaries is not None and labels.boundary_S is not None:
         changed["boundaries"] = inputs.boundaries.each(lambda each: _extended(each, scored, 0))
         answers["boundary_S"] = _extended(labels.boundary_S, scored, IGNORED)
+    if inputs.draws_M is not None:
+        changed["draws_M"] = _extended(inputs.draws_M, scored, -1)
+    if inputs.ngrams is not None and labels.ngrams_P is not None:
+        ngrams = filled(len(labels.ngrams_P), counts.firsts)
+        changed["ngrams"] = _more_ngrams(inputs.ngrams, ngrams)
+        answers["ngrams_P"] = _extended(labels.ngrams_P, ngrams, IGNORED)
     kinds_M = _extended(kinds_M, scored, NO_KIND)
     return replace(inputs, **changed), replace(labels, **answers), kinds_M
+
+
+def _more_ngrams(ngrams: Ngrams, count: int) -> Ngrams:
+    """N-grams that are nobody's candidates; each is an n-gram again, to be a text."""
+    more = count - len(ngrams.lengths_P)
+    first_1K = ngrams.ids_PK[:1].expand(more, -1)
+    return Ngrams(
+        ids_PK=torch.cat((ngrams.ids_PK, first_1K)),
+        lengths_P=_extended(ngrams.lengths_P, count, int(ngrams.lengths_P[0])),
+        contexts_P=_extended(ngrams.contexts_P, count, 0),
+        # A context that only fills up has candidates too: else its softmax would be none.
+        excluded_PP=F.pad(F.pad(ngrams.excluded_PP, (0, more), value=True), (0, 0, 0, more)),
+    )
 
 
 def _extended(tensor: Tensor, count: int, fill: int) -> Tensor:

@@ -14,17 +14,22 @@ from torch.distributed.tensor import DTensor
 
 from lmprep.models.construction import outline
 from lmprep.models.dropout import DropoutKey
+from lmprep.models.encoder import EncoderModel
 from lmprep.models.inputs import IGNORED, Outputs
 from lmprep.models.language_model import LanguageModel
+from lmprep.models.losses import LOSSES as PARTS
 from lmprep.models.losses import Losses
-from lmprep.settings import PretrainSettings
+from lmprep.pretrain_settings import PretrainSettings
 from lmprep.training.batch import Batch
 from lmprep.training.devices import compiles, computing_in
 from lmprep.training.distributed import Ranks, full, like, synchronized, wrapped
 from lmprep.training.guard import Guard
 from lmprep.training.optimizers import Optimizer
 
-LOSSES = ("loss", "token_loss", "pair_loss", "boundary_loss", "grad_norm")
+LOSSES = ("loss", *PARTS, "grad_norm")
+# Those that are asked of every token, if they are asked for.
+_OF_ALL_TOKENS = ("replaced_loss", "teacher_loss", "cosine_loss")
+_OF_CONTEXTS = ("ngram_loss", "ngram_information")
 
 
 class Updater:
@@ -33,6 +38,7 @@ class Updater:
     Args:
         model: on its device, with the same weights on every rank.
         precision: of the matrix products.
+        teacher: of a distillation, on its device.
     """
 
     def __init__(
@@ -41,17 +47,15 @@ class Updater:
         settings: PretrainSettings,
         precision: torch.dtype,
         ranks: Ranks | None = None,
+        teacher: EncoderModel | None = None,
     ) -> None:
         self.model, self.guard = model, Guard(settings)
         self._settings, self._precision = settings, precision
         self._ranks, self._device = ranks or Ranks(), model.device
-        self._module = wrapped(Losses(model), self._ranks, settings.sharding, self._device)
+        losses = Losses(model, teacher, settings.temperature)
+        self._module = wrapped(losses, self._ranks, settings.sharding, self._device)
         self.optimizer = Optimizer(model, settings)
-        self._weights = (
-            settings.token_weight,
-            settings.pair_weight,
-            settings.boundary_weight,
-        )
+        self._weights = loss_weights(settings)
         self._compiled = self._module
         if compiles(settings.compile, self._device):
             self._compiled = torch.compile(self._module, dynamic=False)  # type: ignore[assignment]
@@ -72,7 +76,7 @@ class Updater:
 
         Args:
             batches: this rank's, in their order.
-            counts: of tokens, pairs and boundary targets to predict, over all ranks.
+            counts: of what is to be predicted, as `targets` has them, over all ranks.
             step: number of the update, from 0.
 
         Returns:
@@ -139,13 +143,27 @@ class Updater:
         return losses
 
 
+def loss_weights(settings: PretrainSettings) -> tuple[float, ...]:
+    """The weight of each of `models.losses.LOSSES` in their sum; 0 for what is none."""
+    kinds = (name.removesuffix("_loss") for name in PARTS)
+    return tuple(float(getattr(settings, f"{kind}_weight", 0)) for kind in kinds)
+
+
 def targets(batches: Sequence[Batch]) -> list[int]:
-    """How many tokens, pairs and boundary targets batches ask for."""
-    counts = [0, 0, 0]
+    """How many predictions batches ask for, for each of `models.losses.LOSSES`."""
+    counts = [0] * len(PARTS)
     for batch in batches:
         labels = (batch.labels.tokens_M, batch.labels.pairs_P, batch.labels.boundary_S)
         for place, asked in enumerate(labels):
             counts[place] += 0 if asked is None else int((asked != IGNORED).sum())
+        if batch.labels.present_BL is not None:
+            present = int(batch.labels.present_BL.sum())
+            for name in _OF_ALL_TOKENS:
+                counts[PARTS.index(name)] += present
+        if batch.labels.ngrams_P is not None:
+            contexts = int((batch.labels.ngrams_P != IGNORED).sum())
+            for name in _OF_CONTEXTS:
+                counts[PARTS.index(name)] += contexts
     return counts
 
 
@@ -155,4 +173,4 @@ def forward(
     """The logits of a batch, float32."""
     with computing_in(precision, batch.labels.tokens_M.device):
         outputs = model(batch.inputs, key)
-    return outputs.each(Tensor.float)
+    return outputs.each(lambda each: each.float() if each.is_floating_point() else each)

@@ -3,6 +3,12 @@
 mlm whole-word ngram span    encoder            the original tokens at the masked positions
 clm                          decoder            the next token, at every position but the last
 t5 bart ul2                  encoder-decoder    the targets, one token after another
+infoword                     encoder            the same, and which n-gram belongs to which text
+electra                      encoder            the original tokens, by a generator; and of every
+                                                token, whether the generator replaced it
+bilm                         bi-lstm            the next token and the one before, at every position
+skipgram cooccurrence        vectors            neighbours, counts: a trainer of its own,
+                                                `lmprep.vectors`
 """
 
 from __future__ import annotations
@@ -24,8 +30,13 @@ MODEL_KINDS = {
     "t5": "encoder-decoder",
     "bart": "encoder-decoder",
     "ul2": "encoder-decoder",
+    "electra": "encoder",
+    "infoword": "encoder",
+    "bilm": "bi-lstm",
+    "skipgram": "vectors",
+    "cooccurrence": "vectors",
 }
-"""The objectives that can be trained, and the kind of model each needs."""
+"""The kind of model each objective needs."""
 
 # T5's noises whose inputs and targets have the same length: a token that is no noise stands in
 # both at the same place.
@@ -36,6 +47,9 @@ _MASKED = (
     "input_ids", "masked_positions", "masked_labels", "document_starts", "first_segment_length",
     *PAIR_LABELS,
 )  # fmt: skip
+
+_SPANS = ("span_starts", "span_lengths")
+_ORIGIN = ("document", "first_sentence")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +64,7 @@ class Task:
         vocabulary: of the dataset.
         longest_span: tokens of a span that the boundary objective predicts at most; 0 leaves it
             out.
+        distils: is there a teacher, who says something of every token?
     """
 
     objective: str
@@ -58,6 +73,7 @@ class Task:
     length: int
     vocabulary: Vocabulary
     longest_span: int = 0
+    distils: bool = False
 
     @property
     def model_kind(self) -> str:
@@ -71,12 +87,33 @@ class Task:
             return ("input_ids", "labels", "noise_positions")
         if self.model_kind == "decoder":
             return ("input_ids", "document_starts")
-        return _MASKED + (("span_starts", "span_lengths") if self.boundaries else ())
+        if self.replaces:
+            return (*_MASKED, *_ORIGIN)
+        if self.matches:
+            return (*_MASKED, *_SPANS, "document")
+        if self.model_kind == "bi-lstm":
+            return ("input_ids",)
+        return _MASKED + (_SPANS if self.boundaries else ())
+
+    @property
+    def shares_bins(self) -> bool:
+        """May several rows lie in one bin? Not where nothing would keep them apart."""
+        return self.model_kind not in ("encoder-decoder", "bi-lstm")
 
     @property
     def boundaries(self) -> bool:
         """Are tokens of spans predicted from the spans' boundaries, too?"""
         return self.objective == "span" and self.longest_span > 0
+
+    @property
+    def replaces(self) -> bool:
+        """Are tokens masked while training, and replaced by what a generator draws?"""
+        return self.objective == "electra"
+
+    @property
+    def matches(self) -> bool:
+        """Are hidden n-grams matched with their contexts?"""
+        return self.objective == "infoword"
 
     @property
     def in_place(self) -> bool:
@@ -107,6 +144,12 @@ class Task:
             names.append("pair_loss")
         if self.boundaries:
             names.append("boundary_loss")
+        if self.replaces:
+            names.append("replaced_loss")
+        if self.distils:
+            names += ["teacher_loss", "cosine_loss"]
+        if self.matches:
+            names += ["ngram_loss", "ngram_information"]
         return tuple(names)
 
 
@@ -114,9 +157,14 @@ def task_of(manifest: Manifest, folder: object) -> Task:
     """The task of a dataset.
 
     Raises:
-        UsageError: its objective cannot be trained.
+        UsageError: its objective cannot be trained, or by another trainer.
     """
-    check_trainable(manifest["objective"], folder)
+    if MODEL_KINDS[manifest["objective"]] == "vectors":
+        raise UsageError(
+            f"the objective {manifest['objective']} trains word vectors, not a model of texts",
+            path=folder,
+            fix="Give lmprep pretrain this dataset alone, with --model word2vec-base or glove-base",
+        )
     settings = manifest["settings"]
     return Task(
         objective=manifest["objective"],
@@ -125,13 +173,3 @@ def task_of(manifest: Manifest, folder: object) -> Task:
         length=int(settings["sequences"]["length"]),
         vocabulary=vocabulary_from(manifest["vocabulary"]),
     )
-
-
-def check_trainable(objective: str, path: object = None) -> None:
-    """Raise `UsageError` unless `lmprep pretrain` has models for an objective."""
-    if objective not in MODEL_KINDS:
-        raise UsageError(
-            f"there is no model for the objective {objective}",
-            path=path,
-            fix=f"These can be trained: {', '.join(MODEL_KINDS)}",
-        )

@@ -13,8 +13,13 @@ one another, V vocabulary, e width of the embeddings:
     attention       12 l i sum(n^2), half of it if causal
     cross           6 l 2 d i (T encoder + T decoder) + 12 l i sum(n encoder * n decoder)
     head            6 M (d e + e V), the first part only in an encoder and where e is not d
+    generator       blocks, attention and head are its own; blocks and attention of the
+                    discriminator come on top, and 6 T (d^2 + d) for its verdicts
     others          6 d^2 a pair; 6 ((2 d + 200) d + d e + e V) a boundary target; where e is not
                     d, 6 e d a token
+
+Of LSTMs with f cells: 6 T 2 l f 9 d. Convolutions over characters are left out: they are done once
+for each different token of a batch.
 
 The convention of PaLM (arXiv:2204.02311, appendix B) counts a causal attention in full.
 
@@ -73,6 +78,12 @@ class Work:
 
 def flops_of(model: ModelSettings, work: Work) -> int:
     """FLOPs of a training step over `work`: forward and backward."""
+    if model.generator_width:
+        alone = flops_of(replace(model, generator_width=0), replace(work, scored=0))
+        verdicts = _TRAINING * work.tokens * (model.width**2 + model.width)
+        return flops_of(model.generator(), work) + alone + verdicts
+    if model.kind == "bi-lstm":
+        return _TRAINING * (work.tokens * _lstm_weights(model) + _outside(model, work))
     inner, layers, width = model.heads * model.head_width, model.layers, model.width
     matrices = 3 if model.activation.startswith("gated") else 2
     block = 4 * width * inner + matrices * width * model.feed_forward
@@ -84,6 +95,11 @@ def flops_of(model: ModelSettings, work: Work) -> int:
         cells += work.decoder_squares // 2 + work.crossed
     # A cell is a product for its score and one for its value.
     return _TRAINING * (weights + 2 * layers * inner * cells + _outside(model, work))
+
+
+def _lstm_weights(model: ModelSettings) -> int:
+    """Of both directions: four gates of input and last output for each cell, and a projection."""
+    return 2 * model.layers * model.feed_forward * (8 * model.width + model.width)
 
 
 def _outside(model: ModelSettings, work: Work) -> int:
@@ -115,6 +131,10 @@ def work_of(batch: Batch) -> Work:
         pairs=_targets(labels.pairs_P),
         boundary=_targets(labels.boundary_S),
     )
+    if inputs.ngrams is not None and labels.ngrams_P is not None:
+        apart = inputs.ngrams.lengths_P[labels.ngrams_P != IGNORED]
+        tokens, squares = int(apart.sum()), int((apart**2).sum())
+        work = replace(work, tokens=work.tokens + tokens, squares=work.squares + squares)
     return replace(work, **_decoder_work(batch, lengths)) if behind else work
 
 

@@ -13,11 +13,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lmprep.errors import DatasetError
+from lmprep.models.inputs import Outputs
 from lmprep.models.language_model import LanguageModel
+from lmprep.models.losses import replaced_labels
 from lmprep.shards.reader import Dataset
 from lmprep.training.batch import CORRUPTED, KINDS, Batch, make_batch
 from lmprep.training.bins import Bins, one_row_each, pack
+from lmprep.training.generator_inputs import held_out_keys
+from lmprep.training.ngram_scores import NgramScores, matched
 from lmprep.training.prefetch import prefetched
+from lmprep.training.replaced_scores import ReplacedScores, judged, no_replaced_scores
 from lmprep.training.steps import forward
 from lmprep.training.tasks import Task, task_of
 
@@ -68,36 +73,58 @@ class Scores:
 
     Args:
         rows: scored.
-        corrupted, copied, marks: scored tokens by kind, see `batch.KINDS`.
+        corrupted, copied, marks, backward: scored tokens by kind, see `batch.KINDS`.
         pairs, boundary: of sentence pairs, and of the span-boundary objective.
         labels: int64 [V], how often each id is the label of a corrupted token.
         pair_labels: rows of each pair label, int64 [2]; zeros without pairs.
+        replaced: verdicts on replaced tokens; None without a generator.
+        ngrams: n-grams matched with contexts; None without.
     """
 
     rows: int
     corrupted: Tally
     copied: Tally
     marks: Tally
+    backward: Tally
     pairs: Tally
     boundary: Tally
     labels: NDArray[np.int64]
     pair_labels: NDArray[np.int64]
+    replaced: ReplacedScores | None = None
+    ngrams: NgramScores | None = None
 
     def means(self) -> dict[str, float]:
         """What training reports of a validation.
 
         `token_loss` is over all scored tokens, as in training; where not all of them are
-        corrupted, corrupted and copied ones stand by themselves, too.
+        corrupted, corrupted and copied ones stand by themselves, too; so do both directions of
+        a model that reads forwards and backwards.
         """
-        tokens = self.corrupted + self.copied + self.marks
+        tokens = self.corrupted + self.copied + self.marks + self.backward
         named = {"token": tokens, "pair": self.pairs, "boundary": self.boundary}
-        if tokens.count > self.corrupted.count:
+        if self.backward.count:
+            named |= {"forward": self.corrupted, "backward": self.backward}
+        elif tokens.count > self.corrupted.count:
             named |= {"corrupted": self.corrupted, "copied": self.copied}
         means = {}
         for name, tally in named.items():
             if tally.count:
                 means[f"{name}_loss"] = tally.cross_entropy
                 means[f"{name}_accuracy"] = tally.accuracy
+        if self.replaced is not None:
+            figures = self.replaced.figures()
+            means |= {
+                "replaced_loss": figures["cross_entropy"],
+                "replaced_accuracy": figures["accuracy"],
+                "replaced_auc": figures["auc"],
+            }
+        if self.ngrams is not None and self.ngrams.contexts:
+            figures = self.ngrams.figures()
+            means |= {
+                "ngram_loss": figures["cross_entropy"],
+                "ngram_accuracy": figures["accuracy"],
+                "ngram_information": figures["information"],
+            }
         return means
 
 
@@ -126,6 +153,8 @@ def score(
     counts = np.zeros(len(_PARTS), np.int64)
     labels = np.zeros(task.vocabulary.size, np.int64)
     pair_labels = np.zeros(2, np.int64)
+    replaced = no_replaced_scores() if task.replaces else None
+    ngrams = NgramScores() if task.matches else None
     made = _batches(dataset, task, model.settings.vocabulary_size)
     with closing(prefetched(made)) as batches:
         for batch in batches:
@@ -135,14 +164,29 @@ def score(
             labels += np.bincount(predicted, minlength=len(labels))
             if batch.labels.pairs_P is not None:
                 pair_labels += np.bincount(batch.labels.pairs_P.numpy(), minlength=2)
-            sums += _sums(model, batch.to(model.device), precision)
+            batch = batch.to(model.device)
+            outputs = forward(model, batch, precision)
+            sums += _sums(outputs, batch)
+            if replaced is not None:
+                replaced += _replaced(outputs, batch)
+            if outputs.ngram_scores_PP is not None and batch.labels.ngrams_P is not None:
+                ngrams = (ngrams or NgramScores()) + matched(
+                    outputs.ngram_scores_PP, batch.labels.ngrams_P
+                )
     if not labels.any():
         raise DatasetError("nothing in the dataset is to be predicted", path=dataset.folder)
     tallies = {
         name: Tally(count=int(count), loss=loss, correct=int(correct))
         for name, count, (loss, correct) in zip(_PARTS, counts, sums.tolist(), strict=True)
     }
-    return Scores(rows=len(dataset), labels=labels, pair_labels=pair_labels, **tallies)
+    return Scores(
+        rows=len(dataset),
+        labels=labels,
+        pair_labels=pair_labels,
+        replaced=replaced,
+        ngrams=ngrams,
+        **tallies,
+    )
 
 
 def _batches(dataset: Dataset, task: Task, vocabulary_size: int) -> Iterator[Batch]:
@@ -154,13 +198,14 @@ def _batches(dataset: Dataset, task: Task, vocabulary_size: int) -> Iterator[Bat
         bins = _bins(lengths[first : first + most * task.length], task, most)
         rows = np.arange(first, first + len(bins))
         in_order, bins = bins.between(0, bins.count)
-        yield make_batch(dataset.rows(rows[in_order], task.columns), task, bins)
+        keys = held_out_keys(rows[in_order]) if task.replaces else None
+        yield make_batch(dataset.rows(rows[in_order], task.columns), task, bins, keys=keys)
         first += len(rows)
 
 
 def _bins(lengths: NDArray[np.int64], task: Task, most: int) -> Bins:
     """Places for the first rows, as many as go into so many bins."""
-    if task.model_kind == "encoder-decoder":
+    if not task.shares_bins:
         rows = min(most, len(lengths))
         return one_row_each(rows, int(lengths[:rows].max()))
     bins = pack(lengths, most, task.length)
@@ -178,15 +223,15 @@ def _most_bins(dataset: Dataset, task: Task, vocabulary_size: int) -> int:
 
 
 def _counts(batch: Batch) -> NDArray[np.int64]:
-    """Predictions of each part, int64 [5]."""
+    """Predictions of each part, int64, as `_PARTS`."""
     kinds = np.bincount(batch.kinds_M.numpy(), minlength=len(KINDS))
     others = (batch.labels.pairs_P, batch.labels.boundary_S)
     return np.append(kinds, [0 if labels is None else len(labels) for labels in others])
 
 
-def _sums(model: LanguageModel, batch: Batch, precision: torch.dtype) -> Tensor:
-    """Loss and correct predictions of each part: float64 [5, 2]."""
-    outputs, labels = forward(model, batch, precision), batch.labels
+def _sums(outputs: Outputs, batch: Batch) -> Tensor:
+    """Loss and correct predictions of each part: float64 [parts, 2]."""
+    labels = batch.labels
     sums = torch.zeros((len(_PARTS), 2), dtype=torch.float64, device=labels.tokens_M.device)
     sums.index_add_(0, batch.kinds_M.long(), _judged(outputs.logits_MV, labels.tokens_M))
     if outputs.pair_logits_P2 is not None and labels.pairs_P is not None:
@@ -194,6 +239,15 @@ def _sums(model: LanguageModel, batch: Batch, precision: torch.dtype) -> Tensor:
     if outputs.boundary_logits_SV is not None and labels.boundary_S is not None:
         sums[len(KINDS) + 1] = _judged(outputs.boundary_logits_SV, labels.boundary_S).sum(0)
     return sums
+
+
+def _replaced(outputs: Outputs, batch: Batch) -> ReplacedScores:
+    """Verdicts on all tokens of a batch."""
+    assert outputs.replaced_logits_BL is not None
+    assert outputs.drawn_M is not None
+    assert batch.labels.present_BL is not None
+    replaced_BL = replaced_labels(outputs.drawn_M, batch.inputs, batch.labels)
+    return judged(outputs.replaced_logits_BL, replaced_BL, batch.labels.present_BL)
 
 
 def _judged(logits: Tensor, labels: Tensor) -> Tensor:

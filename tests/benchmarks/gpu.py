@@ -187,7 +187,7 @@ def show(case: Case, ours: dict[str, Any], theirs: dict[str, Any] | None) -> boo
 
 def run_ours(case: Case, arguments: argparse.Namespace) -> dict[str, Any]:
     """Build a dataset and train on it."""
-    from lmprep.settings import PretrainSettings
+    from lmprep.pretrain_settings import PretrainSettings
     from lmprep.training.metrics import Progress
     from lmprep.training.pretraining import pretrain
 

@@ -57,9 +57,10 @@ class Side:
     """A training that goes on a few steps at a time."""
 
     def __init__(self, arguments: argparse.Namespace, *, packed: bool) -> None:
+        from lmprep.allocator import keep_freed_memory
         from lmprep.models.construction import new_model
-        from lmprep.settings import PretrainSettings
-        from lmprep.training.devices import choose_device, choose_precision, keep_freed_memory
+        from lmprep.pretrain_settings import PretrainSettings
+        from lmprep.training.devices import choose_device, choose_precision
         from lmprep.training.preparation import prepare
         from lmprep.training.steps import Updater
 

@@ -11,10 +11,10 @@ Both sides of a family: 4 layers of width 256, vocabulary 16,000, the same token
 
 Each side is a process of its own; blocks of a few steps alternate, so that a change of the
 machine's speed meets all of them. lmprep runs as `lmprep pretrain` does: it keeps freed memory
-(`devices.keep_freed_memory`), and threads that wait sleep. transformers runs as it comes, compiled
-by `torch.compile`, and with both of our settings of the process. The verdict is on the faster of
-the first two: exit status 1 when lmprep is not `REQUIRED` times as fast. Let nothing else run:
-threads that wait awake, as theirs do, suffer most from a busy machine.
+(`allocator.keep_freed_memory`), and threads that wait sleep. transformers runs as it comes,
+compiled by `torch.compile`, and with both of our settings of the process. The verdict is on the
+faster of the first two: exit status 1 when lmprep is not `REQUIRED` times as fast. Let nothing else
+run: threads that wait awake, as theirs do, suffer most from a busy machine.
 """
 
 from __future__ import annotations
@@ -152,12 +152,12 @@ def make_inputs(family: str) -> tuple:
 def our_step(family: str) -> Step:
     import torch
 
+    from lmprep.allocator import keep_freed_memory
     from lmprep.models.construction import new_model
     from lmprep.models.inputs import Inputs, Labels
     from lmprep.models.settings import model_settings
-    from lmprep.settings import PretrainSettings
+    from lmprep.pretrain_settings import PretrainSettings
     from lmprep.training.batch import Batch
-    from lmprep.training.devices import keep_freed_memory
     from lmprep.training.steps import Updater, targets
 
     keep_freed_memory()
@@ -198,7 +198,7 @@ def their_step(family: str, side: str) -> Step:
     import torch
 
     if side == TUNED:
-        from lmprep.training.devices import keep_freed_memory
+        from lmprep.allocator import keep_freed_memory
 
         keep_freed_memory()
     model, arguments, tokens = {"bert": their_bert, "gpt": their_gpt, "t5": their_t5}[family]()

@@ -145,11 +145,11 @@ def test_durations_have_two_parts_at_most(seconds, said):
 
 SCRIPT = f"""
 import logging
-from lmprep.cli import _send_warnings_to_stderr
+from lmprep.cli.log import Handler
 from lmprep.cli.live import display
 from lmprep.training.metrics import Progress
 
-_send_warnings_to_stderr()
+logging.getLogger("lmprep").handlers = [Handler()]
 with display() as on_progress:
     on_progress(Progress(**{EARLY!r}))
     logging.getLogger("lmprep").warning("something is odd")

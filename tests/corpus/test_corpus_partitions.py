@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from slow_corpus import block_bytes, documents_of_text, partitions_of, texts, written
 
+from lmprep.batches import Drops
 from lmprep.corpus import CorpusSettings, expand
 from lmprep.corpus.partitions import Piece, cut
 
@@ -73,7 +74,7 @@ def test_one_document_is_one_partition():
 def test_drops_and_warnings_come_with_the_partition_they_were_met_in():
     pieces = list(pieces_of([["aa", "bb", "cc", "dd"], ["ee"]]))
     nothing = {"text": np.empty(0, np.uint8), "starts": np.empty(0, np.int64)}
-    pieces.insert(1, Piece(**nothing, empty=2, warnings=("careful",)))
+    pieces.insert(1, Piece(**nothing, drops=Drops(empty_documents=2), warnings=("careful",)))
     first, second = cut(pieces, source=0, input_format="txt", partition_bytes=4)
     assert (first.drops, first.warnings) == ({}, ())
     assert (second.drops, second.warnings) == ({"empty_documents": 2}, ("careful",))

@@ -76,7 +76,10 @@ def test_stdin_is_text_unless_another_format_is_given():
         (["missing.txt"], "missing.txt: no such file. Check the path."),
         (["*.csv"], "*.csv: no file matches this pattern."),
         (["deep"], "deep: is a folder. Name the files in it: deep/*.txt."),
-        (["odd.bin"], "odd.bin: suffix '.bin' says no format. Known are .txt, .jsonl, .json (each"),
+        (
+            ["odd.bin"],
+            "odd.bin: suffix '.bin' says no format. Known are .txt, .jsonl, .json, .parquet, ",
+        ),
         (["-", "a.txt", "-"], "stdin (-) is given twice."),
         (["a.txt", "*.txt"], "a.txt: is given twice. Name each input file once."),
         (["a.txt", "./a.txt"], "./a.txt: is the same file as a.txt."),

@@ -174,7 +174,7 @@ def test_stdin_is_read_as_text_or_records(monkeypatch):
 def test_errors_at_stdin_name_it(monkeypatch):
     with pytest.raises(InputError, match=r"^stdin:3: byte 0xFF"):
         from_stdin(monkeypatch, b"1\n2\n\xff")
-    with pytest.raises(InputError, match=r"^stdin: is compressed with gzip\. .*zcat FILE \|"):
+    with pytest.raises(InputError, match=r"^stdin: is compressed with gzip\. .*gzip -dc FILE \|"):
         from_stdin(monkeypatch, gzip.compress(b"text"))
 
 

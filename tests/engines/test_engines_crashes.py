@@ -17,6 +17,7 @@ from lmprep.build_settings import BuildSettings
 from lmprep.engines import job, output
 from lmprep.errors import InputError, LmprepError, UsageError
 from lmprep.shards import manifest as papers
+from lmprep.shards.manifest import read_receipt, write_receipt
 from lmprep.shards.reader import Dataset
 from tests.corpora import make_tokenizer, tree, write_corpus
 
@@ -132,10 +133,11 @@ def test_receipts_of_another_plan_do_not_count(corpus, tokenizer, tmp_path, monk
         with pytest.raises(Died):
             build(corpus, tokenizer, tmp_path / "out")
     receipt = tmp_path / "out" / "receipts" / "00000-00000.json"
-    content = json.loads(receipt.read_bytes())
+    content = read_receipt(receipt)
+    assert content is not None
     content["fingerprint"] = "0" * 64
     content["train"]["drops"] = {"lies": 1}
-    receipt.write_bytes(files.canonical_json(content))
+    write_receipt(receipt, content)
     build(corpus, tokenizer, tmp_path / "out", resume=True)
 
     assert tree(tmp_path) == whole
@@ -149,8 +151,9 @@ def test_a_partition_beyond_the_end_of_its_source_is_refused(
         with pytest.raises(Died):
             build(corpus, tokenizer, tmp_path / "out")
     receipts = tmp_path / "out" / "receipts"
-    content = json.loads((receipts / "00000-00000.json").read_bytes())
-    (receipts / "00000-00007.json").write_bytes(files.canonical_json(content | {"partition": 7}))
+    content = read_receipt(receipts / "00000-00000.json")
+    assert content is not None
+    write_receipt(receipts / "00000-00007.json", content | {"partition": 7})
 
     with pytest.raises(InputError, match="beyond the end of its source"):
         build(corpus, tokenizer, tmp_path / "out", resume=True)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from lmprep.engines import receipts
 from lmprep.examples import Place
-from lmprep.files import write_json
+from lmprep.shards.manifest import write_receipt
 
 NOTHING = {"documents": 0, "input_tokens": 0, "shards": [], "partials": [], "drops": {}}
 
@@ -17,7 +17,7 @@ def job_in(folder):
 
 def write(folder, name: str, **content) -> None:
     (folder / "receipts").mkdir(exist_ok=True)
-    write_json(folder / "receipts" / f"{name}.json", {"fingerprint": "mine", **content})
+    write_receipt(folder / "receipts" / f"{name}.json", {"fingerprint": "mine", **content})
 
 
 def test_the_order_is_that_of_numbers_not_of_names(tmp_path):
@@ -75,8 +75,8 @@ def test_a_receipt_is_intact_when_all_it_lists_is_there_in_full(tmp_path):
         entry = {"file": path.name, "bytes": 4}
         receipt = {"train": {**NOTHING, kind: [entry]}, "valid": NOTHING}
 
-        assert receipts.is_intact(job, receipt)
+        assert receipts.Files(job).hold(receipt)
         path.write_bytes(b"fou")
-        assert not receipts.is_intact(job, receipt)
+        assert not receipts.Files(job).hold(receipt)
         path.unlink()
-        assert not receipts.is_intact(job, receipt)
+        assert not receipts.Files(job).hold(receipt)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from lmprep import files, second_stage
 from lmprep.build_settings import BuildSettings
 from lmprep.engines import job, local, output
 from lmprep.errors import InputError
+from lmprep.shards.manifest import read_receipt, write_receipt
 from tests.corpora import make_tokenizer, tree, write_corpus
 
 pytestmark = pytest.mark.usefixtures("quick_disk")
@@ -226,8 +226,9 @@ def test_a_receipt_beyond_the_end_of_a_source_is_refused_before_the_second_stage
         with pytest.raises(Died):
             build(corpus, tokenizer, tmp_path / "out", objective)
     receipts = tmp_path / "out" / "receipts"
-    content = json.loads((receipts / "00000-00000.json").read_bytes())
-    (receipts / "00000-00007.json").write_bytes(files.canonical_json(content | {"partition": 7}))
+    content = read_receipt(receipts / "00000-00000.json")
+    assert content is not None
+    write_receipt(receipts / "00000-00007.json", content | {"partition": 7})
 
     with pytest.raises(InputError, match="beyond the end of its source"):
         build(corpus, tokenizer, tmp_path / "out", objective, resume=True)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from lmprep.settings import PretrainSettings
+from lmprep.pretrain_settings import PretrainSettings
 from lmprep.training.pretraining import pretrain
 from tests.corpora import build_dataset, make_tokenizer, write_corpus
 

@@ -15,7 +15,7 @@ from lmprep.errors import CheckpointError, UsageError
 from lmprep.evaluation import evaluate
 from lmprep.evaluation.held_out import load_model, unigram_metrics
 from lmprep.models.hf import to_hf
-from lmprep.settings import PretrainSettings
+from lmprep.pretrain_settings import PretrainSettings
 from lmprep.shards.collate import Collator
 from lmprep.shards.reader import Dataset
 from lmprep.training.pretraining import pretrain

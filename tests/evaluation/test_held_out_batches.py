@@ -11,7 +11,7 @@ import torch
 
 from lmprep.evaluation import evaluate
 from lmprep.evaluation.held_out import load_model
-from lmprep.settings import PretrainSettings
+from lmprep.pretrain_settings import PretrainSettings
 from lmprep.shards.reader import Dataset
 from lmprep.training import validation
 from lmprep.training.batch import make_batch

@@ -13,7 +13,7 @@ from lmprep.evaluation import evaluate
 from lmprep.evaluation.held_out import load_model
 from lmprep.models.hf import to_hf
 from lmprep.models.settings import ModelSettings
-from lmprep.settings import PretrainSettings
+from lmprep.pretrain_settings import PretrainSettings
 from lmprep.shards.collate import Collator
 from lmprep.shards.reader import Dataset
 from lmprep.training.pretraining import pretrain
@@ -107,3 +107,23 @@ def test_the_loss_over_all_tokens_is_that_of_transformers(run):
     assert not found.unexpected_keys
     assert not weights & set(found.missing_keys)
     assert mean == pytest.approx(loss, abs=1e-5)
+
+
+def test_causal_models_tell_bits_a_byte_and_no_others(run):
+    """Every token of the text and every end of a document at the mean cost."""
+    folder, name = run
+    figures = evaluate(folder / "run", folder / "valid", device="cpu")
+    if not name.startswith("gpt"):
+        assert "text" not in figures
+        return
+    dataset = Dataset(folder / "valid")
+    rows = dataset.rows(np.arange(len(dataset)))
+    tokens = int((rows["input_ids"].values != dataset.vocabulary.sep).sum())
+    documents = len(np.unique(rows["document"]))
+    sorts = [figures[sort] for sort in ("corrupted", "marks") if sort in figures]
+    scored = sum(sort["tokens"] for sort in sorts)
+    mean = sum(sort["tokens"] * sort["cross_entropy"] for sort in sorts) / scored
+    bits = mean / np.log(2) * (tokens + documents)
+
+    assert figures["text"]["bits_per_byte"] == pytest.approx(bits / figures["text"]["bytes"])
+    assert figures["text"]["bytes"] < (folder / "corpus.txt").stat().st_size

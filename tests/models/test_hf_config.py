@@ -17,13 +17,16 @@ from tests.models.tiny_models import tiny
 transformers = pytest.importorskip("transformers")
 
 
+KNOWN = [name for name in MODELS if not name.startswith("elmo")]  # transformers has no such class
+
+
 def written(settings: ModelSettings, family: str) -> dict[str, Any]:
     vocabulary = vocabulary_for(family)
     name = hf_class(settings, pad=vocabulary.pad)
     return write_config(settings, name, vocabulary, start_token_of(family))
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", KNOWN)
 def test_a_named_model_survives_the_way_there_and_back(name: str):
     settings = model_settings(name, vocabulary_size=1000)
     config = written(settings, name.partition("-")[0])
@@ -31,7 +34,7 @@ def test_a_named_model_survives_the_way_there_and_back(name: str):
     assert read_config(config) == settings
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", KNOWN)
 def test_transformers_understands_it_as_we_do(name: str):
     settings = model_settings(name, vocabulary_size=1000)
     config = written(settings, name.partition("-")[0])

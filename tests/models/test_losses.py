@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from lmprep.models.dropout import DropoutKey
 from lmprep.models.inputs import IGNORED, Inputs, Labels
 from lmprep.models.language_model import LanguageModel
-from lmprep.models.losses import Losses
+from lmprep.models.losses import LOSSES, Losses
 from tests.models.tiny_models import FAMILIES, VOCABULARY, inputs_for, lively, tiny
 
 
@@ -57,10 +57,11 @@ def test_losses_and_gradients_are_those_of_the_logits(family: str):
     expected.double().mul(weights).sum().backward()
     gradients = {name: each.grad for name, each in model.named_parameters()}
     model.zero_grad()
-    found = Losses(model)(inputs, labels)
+    found, others = Losses(model)(inputs, labels).split([3, len(LOSSES) - 3])
     found.mul(weights).sum().backward()
 
     assert found.dtype == torch.float32
+    assert not others.any()
     assert (found > 0).tolist() == [True, inputs.firsts_P is not None, family == "bert"]
     torch.testing.assert_close(found.double(), expected, rtol=1e-6, atol=0)
     for name, parameter in model.named_parameters():
@@ -74,7 +75,7 @@ def test_nothing_asked_is_no_loss():
     asked = replace(inputs_for(settings), scored_M=nothing, firsts_P=None)
     found = Losses(lively(settings))(asked, Labels(tokens_M=nothing))
 
-    assert found.tolist() == [0, 0, 0]
+    assert found.tolist() == [0] * len(LOSSES)
 
 
 def test_pairs_are_judged_by_the_tokens_that_are_named():

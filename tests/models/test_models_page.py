@@ -27,6 +27,7 @@ VOCABULARIES = {
     "t5": 32_128,
     "t5v1.1": 32_128,
     "bart": 50_265,
+    "elmo": 793_471,
 }
 
 
@@ -67,6 +68,11 @@ def test_every_family_and_the_class_it_leaves_as_is_described():
     for name in MODELS:
         family = name.partition("-")[0]
         settings = model_settings(name, vocabulary_size=1000)
+        if settings.kind == "bi-lstm":
+            with pytest.raises(ValueError, match="no class of transformers"):
+                hf_class(settings)
+            assert described[family][-1] == "no class of transformers"
+            continue
         for pairs in (True, False):
             assert f"`{hf_class(settings, pairs=pairs)}`" in described[family][-1]
     assert all(f"`{name}`" in PAGE for name in CLASSES)

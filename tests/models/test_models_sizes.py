@@ -186,21 +186,22 @@ def test_heads_are_64_wide_but_for_two(name: str):
 
 
 FAMILIES = dict.fromkeys(name.partition("-")[0] for name in MODELS)
+TRANSFORMERS = [family for family in FAMILIES if family != "elmo"]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_has_a_tiny_model_of_two_layers_and_width_128(family: str):
     settings = settings_of(f"{family}-tiny")
 
-    assert (settings.layers, settings.width) == (2, 128)
+    assert (settings.layers, settings.width) == (1 if family == "distilbert" else 2, 128)
     assert count_parameters(outline(settings)) < 10_000_000
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", TRANSFORMERS)
 def test_every_family_has_a_mini_model_of_four_layers_and_width_256(family: str):
     settings = settings_of(f"{family}-mini")
 
-    assert (settings.layers, settings.width) == (4, 256)
+    assert (settings.layers, settings.width) == (2 if family == "distilbert" else 4, 256)
 
 
 @pytest.mark.parametrize("size", ["tiny", "mini", "small", "base"])

@@ -18,7 +18,7 @@ from lmprep.shards.manifest import write_manifest
 from lmprep.shards.reader import Dataset, Shard
 from lmprep.shards.schema import from_arrow, to_arrow
 from lmprep.shards.writer import shard_name, write_batches, write_shard
-from tests.strategies import BERT
+from tests.strategies import BERT, PAPER, SETTINGS
 
 flags = st.lists(st.lists(st.booleans(), max_size=20), min_size=1, max_size=12)
 
@@ -43,10 +43,7 @@ def dataset_of(folder, parts, length: int = 64) -> Dataset:
         entries.append(
             entry | dict.fromkeys(("tokens", "scored_tokens", "text_bytes", "words"), rows)
         )
-    content = {
-        "shards": entries, "fingerprint": "f" * 64, "vocabulary": asdict(BERT), "objective": "span",
-        "settings": {"copies": 1},
-    }  # fmt: skip
+    content = {**PAPER, "shards": entries, "vocabulary": asdict(BERT), "settings": SETTINGS}
     write_manifest(folder, content)
     return Dataset(folder)
 
@@ -105,9 +102,11 @@ def test_a_position_beyond_its_type_is_an_error(tmp_path, name):
     fits = columns | {name: Ragged.from_rows([[0, 65_535], []], np.int64)}
     too_large = columns | {name: Ragged.from_rows([[], [7, 65_536]], np.int64)}
     negative = columns | {name: Ragged.from_rows([[-1], []], np.int64)}
-    dataset = dataset_of(tmp_path, [fits], length=512)
+    write_shard(tmp_path, "fits.arrow", fits, vocabulary_size=50, length=512)
+    with pa.OSFile(str(tmp_path / "fits.arrow")) as file:
+        stored = pa.ipc.open_stream(file).read_all()[name]
 
-    assert lists(dataset.rows(np.array([0]))[name]) == [[0, 65_535]]
+    assert (str(stored.type.value_type), stored.to_pylist()) == ("uint16", [[0, 65_535], []])
     for broken, value in ((too_large, 65_536), (negative, -1)):
         with pytest.raises(ValueError, match=f"{value} in column {name} does not fit in uint16"):
             write_shard(tmp_path, "x.arrow", broken, vocabulary_size=50, length=512)

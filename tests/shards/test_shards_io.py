@@ -18,6 +18,7 @@ from lmprep.shards import writer
 from lmprep.shards.manifest import parse_shard_name, write_manifest
 from lmprep.shards.reader import Dataset
 from lmprep.shards.writer import shard_name, write_shard
+from tests.strategies import PAPER, SETTINGS
 
 VOCABULARY = {
     "family": "bert", "size": 50, "special": [0, 1, 2, 3, 4], "pad": 0, "unk": 1, "cls": 2,
@@ -44,10 +45,9 @@ def make_dataset(folder: Path, rows=(4, 3), copies: int = 1, size: int = 50) -> 
             entries.append(
                 entry | {"tokens": 3 * count, "scored_tokens": 0, "text_bytes": 9, "words": 2}
             )
-    content = {
-        "shards": entries, "fingerprint": "f" * 64, "vocabulary": VOCABULARY,
-        "settings": {"copies": copies},
-    }  # fmt: skip
+    vocabulary = {**VOCABULARY, "size": size}
+    settings = {**SETTINGS, "copies": copies}
+    content = {**PAPER, "shards": entries, "vocabulary": vocabulary, "settings": settings}
     write_manifest(folder, content)
     return folder
 

@@ -27,7 +27,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from lmprep.settings import ALGORITHMS
 from lmprep.tokenization import Encoder, encoder
-from lmprep.tokenization.rules import BYTE_LEVEL, METASPACE, SENTENCE, WHITESPACE, cut_rule
+from lmprep.tokenization.rules import BERT, BYTE_LEVEL, METASPACE, SENTENCE, WHITESPACE, cut_rule
 
 LANGUAGE = {"[UNK]": 0, "[MASK]": 1, "l": 2, "##a": 3, "##n": 4, "##g": 5, "##u": 6, "##e": 7}
 MARKS = {",": 8, "a": 9, "[": 10, "]": 11, "mask": 12, "##1": 13}
@@ -86,6 +86,7 @@ def variants() -> dict[str, Tokenizer]:
 
 VARIANTS = variants()
 ENCODERS = {name: encoder_of(tokenizer) for name, tokenizer in VARIANTS.items()}
+ENCODERS_OF_LINES = {algorithm: encoder_of(learnt(algorithm)) for algorithm in ALGORITHMS}
 
 
 def test_a_word_is_cut_into_its_longest_pieces_and_starts_once():
@@ -133,7 +134,7 @@ def test_a_special_token_that_a_foreign_model_matches_in_text_becomes_unknown():
     assert by_the_library(tokenizer, ["a <s>"])[0][0] == [3, 4, 3, 1]
     found = [ids for ids, _ in encoded(tokenizer, sentences)]
     assert found == [[3, 4, 3, 0, 3, 4, 4, 0, 4, 3, 0], [3, *[4] * 90, 0]]
-    assert encoded(tokenizer, ["a <s>", "<s>"], max_chunks=1)[1][0] == [3, 0]
+    assert encoded(tokenizer, ["a <s>", "<s>"], most_slots=4)[1][0] == [3, 0]
 
 
 def test_without_an_unknown_token_such_text_is_refused_by_name():
@@ -158,7 +159,7 @@ def test_any_text_is_encoded_as_the_library_does(name, sentences):
 @given(sentences=st.lists(texts, max_size=6))
 def test_results_do_not_depend_on_what_the_table_remembers(algorithm, sentences):
     tokenizer = learnt(algorithm)
-    tiny = encoder_of(tokenizer, max_chunks=3, max_ids=5)
+    tiny = encoder_of(tokenizer, most_slots=4)
     twice = [by_sentence(tiny.encode(documents_of(sentences))) for _ in range(2)]
 
     assert twice == 2 * [by_the_library(tokenizer, sentences)]
@@ -173,10 +174,24 @@ def test_every_code_point_next_to_a_space_is_encoded_as_the_library_does(algorit
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_blocks_of_sentences_join_without_a_seam(algorithm, monkeypatch):
-    monkeypatch.setattr(encoder, "_BLOCK", 50)
+def test_the_parts_of_several_threads_join_without_a_seam(algorithm, monkeypatch):
+    monkeypatch.setattr(encoder, "_PART", 50)
+    expected = by_the_library(learnt(algorithm), SENTENCES)
 
-    assert encoded(learnt(algorithm), SENTENCES) == by_the_library(learnt(algorithm), SENTENCES)
+    for threads in (2, 3):
+        assert encoded(learnt(algorithm), SENTENCES, threads=threads) == expected
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@given(sentences=st.lists(texts.map(lambda text: text.replace("\n", " ")), max_size=6))
+def test_lines_are_encoded_as_sentences(algorithm, sentences):
+    text = "".join(f"{sentence}\n" for sentence in sentences).encode()
+    lines = ENCODERS_OF_LINES[algorithm].encode_lines(text)
+    tokens = ENCODERS_OF_LINES[algorithm].encode(documents_of(sentences))
+
+    assert lines.ids.tolist() == tokens.ids.tolist()
+    assert lines.word_start.tolist() == tokens.word_start.tolist()
+    assert lines.offsets.tolist() == tokens.sentence_offsets.tolist()
 
 
 def test_a_sentence_of_400_kB_without_spaces_is_encoded():
@@ -233,8 +248,8 @@ def test_bytes_that_are_not_utf8_are_refused_and_leave_the_encoder_usable():
 def test_each_kind_of_tokenizer_gets_the_rule_that_is_safe_for_it():
     rules = {name: cut_rule(tokenizer) for name, tokenizer in VARIANTS.items()}
 
-    whitespace = {"wordpiece-bert", "word-ul2", "whitespace", "lower", "nfkd"}
-    assert {rules[name] for name in whitespace} == {WHITESPACE}
+    assert {rules[name] for name in ("wordpiece-bert", "word-ul2")} == {BERT}
+    assert {rules[name] for name in ("whitespace", "lower", "nfkd")} == {WHITESPACE}
     assert {rules[name] for name in ("bpe-bert", "unigram-ul2", "first", "never")} == {METASPACE}
     assert {rules[name] for name in ("byte-bpe-gpt2", "byte-bpe-bert")} == {BYTE_LEVEL}
     others = ("unsplit", "deleting", "prefix", "nothing", "added")

@@ -237,6 +237,27 @@ def test_damaged_files_are_named(saved):
         load(path)
 
 
+def test_a_template_of_a_token_it_does_not_tell_is_an_error_not_a_panic(saved):
+    """Found by fuzzing: the library panics, which is no Exception."""
+    path = saved() / "tokenizer.json"
+    content = json.loads(path.read_bytes())
+    content["post_processor"]["special_tokens"].popitem()
+    path.write_text(json.dumps(content))
+
+    with pytest.raises(InputError, match="not a tokenizer that works"):
+        load(path.parent)
+
+
+def test_a_model_whose_unknown_token_is_not_in_its_vocabulary_is_refused(saved):
+    path = saved() / "tokenizer.json"
+    content = json.loads(path.read_bytes())
+    content["model"]["unk_token"] = "[Q]"
+    path.write_text(json.dumps(content))
+
+    with pytest.raises(InputError, match=r"not a tokenizer: .*Missing \[UNK\] token"):
+        load(path.parent)
+
+
 def test_an_existing_folder_is_not_overwritten(saved):
     path = saved()
     before = (path / "tokenizer.json").read_bytes()

@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import functools
 import logging
-import math
 import os
 import re
 import subprocess
 import sys
-from collections import Counter
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from tokenization_examples import COMBINATIONS, SENTENCES, learnt, settings
+from tokenization_examples import COMBINATIONS, SENTENCES, learn_text, learnt, settings
 
 from lmprep.settings import ALGORITHMS, VocabSettings
-from lmprep.tokenization import counts, learn
-from lmprep.tokenization.counts import count_words, words_of
 from lmprep.tokenization.families import TABLE, end_tokens, front_tokens, special_tokens
-from lmprep.tokenization.pipelines import bare_tokenizer
 
 FINGERPRINTS = """
 import hashlib
-from tokenization_examples import SENTENCES, settings
-from lmprep.settings import ALGORITHMS
-from lmprep.tokenization import learn
-for a in ALGORITHMS:
-    print(a, hashlib.sha256(learn([SENTENCES], settings(a)).to_str().encode()).hexdigest())
+from tokenization_examples import SENTENCES, learn_text, settings
+from lmprep.settings import ALGORITHMS, CRITERIA
+for a, c in [*((a, CRITERIA[0]) for a in ALGORITHMS), *(("wordpiece", c) for c in CRITERIA[1:])]:
+    learnt = learn_text([SENTENCES], settings(a, criterion=c))
+    print(a, c, hashlib.sha256(learnt.to_str().encode()).hexdigest())
 """
 
 
@@ -79,14 +71,15 @@ def test_no_vocabulary_depends_on_hash_seeds_or_threads():
         outputs.add(done.stdout)
 
     assert len(outputs) == 1
-    assert [line.split()[0] for line in outputs.pop().splitlines()] == list(ALGORITHMS)
+    names = [line.split()[0] for line in outputs.pop().splitlines()]
+    assert names == [*ALGORITHMS, "wordpiece", "wordpiece"]
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_neither_batches_nor_order_of_the_text_matter(algorithm):
     batches = ([sentence] for sentence in reversed(SENTENCES))  # a generator: read once
 
-    assert learn(batches, settings(algorithm)).to_str() == learnt(algorithm).to_str()
+    assert learn_text(batches, settings(algorithm)).to_str() == learnt(algorithm).to_str()
 
 
 def least_size(algorithm: str, family: str) -> int:
@@ -94,7 +87,7 @@ def least_size(algorithm: str, family: str) -> int:
     size = 1
     while True:
         try:
-            learn([SENTENCES], settings(algorithm, family, size=size))
+            learn_text([SENTENCES], settings(algorithm, family, size=size))
         except ValueError as error:
             told = re.search(r"size \d+ is too small .* at least (\d+)", str(error))
             assert int(told[1]) > size
@@ -107,22 +100,23 @@ def least_size(algorithm: str, family: str) -> int:
 def test_a_size_below_the_alphabet_is_refused_with_the_least_that_would_do(algorithm, family):
     least = least_size(algorithm, family)
 
-    assert learn([SENTENCES], settings(algorithm, family, size=least)).get_vocab_size() == least
+    smallest = learn_text([SENTENCES], settings(algorithm, family, size=least))
+    assert smallest.get_vocab_size() == least
     with pytest.raises(ValueError, match=f"at least {least}"):
-        learn([SENTENCES], settings(algorithm, family, size=least - 1))
+        learn_text([SENTENCES], settings(algorithm, family, size=least - 1))
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("batches", [[], [[]], [["", ""]]])
 def test_empty_text_is_refused(algorithm, batches):
     with pytest.raises(ValueError, match="the text is empty"):
-        learn(batches, settings(algorithm))
+        learn_text(batches, settings(algorithm))
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_poor_text_gives_a_smaller_vocabulary_and_a_warning(algorithm, caplog):
     with caplog.at_level(logging.WARNING, "lmprep"):
-        tokenizer = learn([["the cat"]], settings(algorithm, size=2000))
+        tokenizer = learn_text([["the cat"]], settings(algorithm, size=2000))
 
     assert tokenizer.get_vocab_size() < 400
     assert f"a vocabulary of {tokenizer.get_vocab_size()} only, not 2000" in caplog.text
@@ -133,7 +127,7 @@ def test_characters_beyond_the_limit_are_reported_and_unknown(algorithm, caplog)
     many = "".join(chr(c) for c in range(0x4E00, 0x4E00 + 1200))
     wanted = settings(algorithm, size=1200)
     with caplog.at_level(logging.WARNING, "lmprep"):
-        tokenizer = learn([[many, "ab " * 9]], wanted)
+        tokenizer = learn_text([[many, "ab " * 9]], wanted)
     unknown = tokenizer.token_to_id(TABLE[wanted.family].roles["unk"])
 
     spaces = 0 if algorithm == "wordpiece" else 1
@@ -145,7 +139,7 @@ def test_characters_beyond_the_limit_are_reported_and_unknown(algorithm, caplog)
 def test_scripts_of_thousands_of_characters_keep_nearly_all_of_them():
     characters = [chr(0x4E00 + i) for i in range(1500)]
     texts = [["".join(characters)] * 3, ["\u9fa0"]]  # 4501 characters: 99.95 % are the 1500
-    tokenizer = learn(texts, settings("wordpiece", size=8000))
+    tokenizer = learn_text(texts, settings("wordpiece", size=8000))
 
     assert set(characters) <= set(tokenizer.get_vocab())
     assert tokenizer.token_to_id("\u9fa0") is None
@@ -156,7 +150,7 @@ def test_text_full_of_special_tokens_teaches_none_of_them(algorithm, family):
     wanted = settings(algorithm, family, size=1000)
     special = special_tokens(wanted)[:6]
     text = [" ".join(special), "".join(special), "x\t</s>\0</s>\u2585y </s>"] * 20
-    tokenizer = learn([text], wanted)
+    tokenizer = learn_text([text], wanted)
     tokenizer.encode_special_tokens = True
     ids = {tokenizer.token_to_id(t) for t in special_tokens(wanted)}
     unknown = tokenizer.token_to_id(TABLE[family].roles.get("unk", "none"))
@@ -166,15 +160,15 @@ def test_text_full_of_special_tokens_teaches_none_of_them(algorithm, family):
 
 
 def test_words_are_ranked_by_count_then_by_text():
-    tokenizer = learn([["b a c b", "c B d"]], VocabSettings(algorithm="word", size=8))
+    tokenizer = learn_text([["b a c b", "c B d"]], VocabSettings(algorithm="word", size=8))
 
     assert [tokenizer.id_to_token(i) for i in (5, 6, 7)] == ["b", "c", "a"]
 
 
 def test_cased_keeps_capitals_and_accents():
     text = [["Été été"]]
-    cased = learn(text, VocabSettings(algorithm="word", size=9, cased=True))
-    uncased = learn(text, VocabSettings(algorithm="word", size=9))
+    cased = learn_text(text, VocabSettings(algorithm="word", size=9, cased=True))
+    uncased = learn_text(text, VocabSettings(algorithm="word", size=9))
 
     assert cased.encode("Été").tokens == ["[CLS]", "Été", "[SEP]"]
     assert uncased.encode("Été").tokens == ["[CLS]", "ete", "[SEP]"]
@@ -193,72 +187,3 @@ def test_templates_are_those_of_the_families():
     assert tokens("unigram", "t5") == tokens("unigram", "ul2") == ("</s>", "</s>")
     assert set(learnt("bpe", "bert").encode("the", "cat").type_ids) == {0, 1}
     assert set(learnt("bpe", "roberta").encode("the", "cat").type_ids) == {0}
-
-
-def counted(texts: list[str], algorithm: str) -> Counter[str]:
-    result = count_words([texts], bare_tokenizer(settings(algorithm)))
-    return Counter(dict(zip(result.words, result.counts.tolist(), strict=True)))
-
-
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
-@given(texts=st.lists(st.text(alphabet="ab \t\u00a0\u0301,'中é1\x0b"), max_size=8))
-def test_counts_are_those_of_every_sentence_cut_on_its_own(algorithm, texts):
-    tokenizer = bare_tokenizer(settings(algorithm))
-    expected = Counter(word for text in texts for word in words_of(tokenizer, text))
-
-    if expected:
-        assert counted(texts, algorithm) == expected
-
-
-def test_counts_do_not_depend_on_the_size_of_the_table(monkeypatch):
-    expected = counted(SENTENCES * 3, "wordpiece")
-    monkeypatch.setattr(counts, "ChunkTable", functools.partial(counts.ChunkTable, max_entries=2))
-
-    assert counted(SENTENCES * 3, "wordpiece") == expected
-
-
-def kept_of(batches: list[list[str]], most_bytes: int, algorithm: str = "word") -> dict[str, int]:
-    result = count_words(batches, bare_tokenizer(settings(algorithm)), most_bytes=most_bytes)
-    return dict(zip(result.words, result.counts.tolist(), strict=True))
-
-
-def test_with_too_many_words_the_rarest_are_forgotten_and_a_warning_says_so(caplog):
-    batches = [[f"often w{i}"] for i in range(200)]
-    with caplog.at_level(logging.WARNING, "lmprep"):
-        kept = kept_of(batches, 20_000)
-
-    assert kept["often"] == 200
-    assert 20 < len(kept) < 70  # about 155 bytes each, in half of the memory
-    assert "forgetting the rarest" in caplog.text
-
-
-def test_words_are_never_more_than_their_half_of_the_memory():
-    """Long words take more room: fewer of them stay."""
-    short = kept_of([[f"{i}"] for i in range(1000)], 30_000, "bpe")
-    long = kept_of([[f"{i}" * 300] for i in range(1000)], 30_000, "bpe")
-
-    for kept in (short, long):
-        assert 0 < sum(sys.getsizeof(word) + 100 for word in kept) <= 15_000
-    assert len(long) < len(short) / 4
-
-
-def test_of_words_seen_once_a_fair_sample_of_the_whole_text_stays():
-    kept = kept_of([[f"w{i:04}"] for i in range(4000)], 200_000)
-
-    places = [int(word[1:]) for word in kept]
-    assert len(places) > 250
-    # Uniform: each half has half of them, within five standard errors.
-    first_half = sum(place < 2000 for place in places)
-    assert abs(first_half - len(places) / 2) < 5 * math.sqrt(len(places)) / 2
-
-
-def test_sentences_without_spaces_are_kept_as_their_words(caplog):
-    """Every sentence is new, but all are made of 40 characters, which are words to BERT."""
-    characters = [chr(0x4E00 + i) for i in range(40)]
-    texts = ["".join(characters[(i * k) % 40] for k in range(30)) + f" {i}" for i in range(1, 500)]
-    expected = Counter(word for text in texts for word in text.split(" ")[0])
-    with caplog.at_level(logging.WARNING, "lmprep"):
-        kept = kept_of([texts], 200_000, "wordpiece")
-
-    assert {word: kept[word] for word in expected} == expected
-    assert not caplog.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Iterable
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +16,10 @@ from lmprep.batches import Documents, Tokens
 from lmprep.ragged import offsets_of
 from lmprep.settings import ALGORITHMS, FAMILIES, VocabSettings
 from lmprep.tokenization import TokenizerFolder, learn
+from lmprep.tokenization.counts import WordCounts
+from lmprep.tokenization.learning import word_finder
 from lmprep.tokenization.roles import vocabulary_of
+from lmprep.tokenization.word_sum import add_up
 
 SENTENCES = [
     "The cat sat on the mat, and the other cat looked at the first cat.",
@@ -49,10 +53,26 @@ def settings(algorithm: str, family: str = "", **more: object) -> VocabSettings:
     )
 
 
+_finder = cache(word_finder)  # a new one has a large table to clear
+
+
+def count_text(batches: Iterable[list[str]], wanted: VocabSettings, **memory: int) -> WordCounts:
+    """The words of batches of sentences, for a vocabulary of these settings."""
+    finder = _finder(wanted)
+    documents = (documents_of(batch) for batch in batches)
+    counted = (finder.count_block(d.text, d.sentence_offsets) for d in documents)
+    return add_up(counted, **memory)
+
+
+def learn_text(batches: Iterable[list[str]], wanted: VocabSettings) -> Tokenizer:
+    """The tokenizer that is learnt from batches of sentences."""
+    return learn(count_text(batches, wanted), wanted)
+
+
 @cache
 def learnt(algorithm: str, family: str = "") -> Tokenizer:
     """A small tokenizer of this kind, the same object each time."""
-    return learn([SENTENCES], settings(algorithm, family))
+    return learn_text([SENTENCES], settings(algorithm, family))
 
 
 def folder_of(tokenizer: Tokenizer, family: str = "bert") -> TokenizerFolder:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lmprep.training import devices
+from lmprep import allocator
 from lmprep.training.devices import choose_device, choose_precision
 
 CPU = torch.device("cpu")
@@ -50,5 +50,5 @@ def test_a_smaller_threshold_is_tried_where_a_large_one_is_refused(largest, expe
         calls.append(({-1: "trim", -3: "mmap"}[parameter], value))
         return int(parameter == -1 or value <= largest)
 
-    devices._raise_thresholds(mallopt)
+    allocator._raise_thresholds(mallopt)
     assert calls == expected

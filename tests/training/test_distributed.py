@@ -23,6 +23,7 @@ def folders(tmp_path_factory) -> dict[str, Path]:
         "span": {},
         "clm": {"length": 32},
         "t5": {},
+        "electra": {},
     }.items():
         (made / objective).mkdir()
         make_folders(made / objective, objective, **changes)
@@ -64,6 +65,8 @@ STEADY = {"steps": 3, "log_every": 1, "lr": 1e-3, "warmup": 0}
         ("mlm", "replicate", {"dropout": 0.1, "packed": False}),
         ("mlm", "shard", {"dropout": 0.0}),
         ("span", "replicate", {"dropout": 0.0}),
+        ("electra", "replicate", {"dropout": 0.1, "packed": False}),
+        ("electra", "shard", {"dropout": 0.0, "micro_tokens": 2 * LENGTH}),
         ("clm", "shard", {"dropout": 0.1, "packed": False, "optimizer": "muon"}),
         ("t5", "replicate", {"dropout": 0.1, "micro_tokens": 2 * LENGTH}),
         ("t5", "shard", {"dropout": 0.0, "micro_tokens": 2 * LENGTH}),

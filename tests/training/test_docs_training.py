@@ -10,7 +10,7 @@ import torch
 
 import lmprep
 from lmprep.models.settings import model_settings
-from lmprep.settings import SCHEDULES, PretrainSettings
+from lmprep.pretrain_settings import SCHEDULES, PretrainSettings
 from lmprep.training.guard import LEAST, WINDOW
 from lmprep.training.schedules import learning_rate
 from lmprep.training.throughput import Work, datasheet_peak, flops_of

@@ -40,7 +40,10 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("t5", {"noise": "prefix-lm"}),
     ("bart", {"delete_rate": "0.1"}),
     ("ul2", {}),
+    ("infoword", {"pairs": "none"}),
+    ("bilm", {}),
 ]
+SORTS = ("corrupted", "backward", "copied", "marks")
 STEPS = 40
 
 
@@ -82,6 +85,8 @@ def test_only_losses_that_there_are_are_reported(trained):
     expected = {"loss", "token_loss", "grad_norm"}
     expected |= {"pair_loss"} if trained.objective == "whole-word" else set()
     expected |= {"boundary_loss"} if trained.objective == "span" else set()
+    if trained.objective == "infoword":
+        expected |= {"ngram_loss", "ngram_information"}
 
     assert set(trained.result.losses) == expected
 
@@ -96,6 +101,10 @@ def slow_sorts(trained: Trained) -> list[tuple[str, int]]:
         if "masked_labels" in columns:
             sorts += [("corrupted", label) for label in columns["masked_labels"]]
             continue
+        if trained.objective == "bilm":
+            both = ("corrupted", "backward")
+            sorts += [(sort, label) for sort in both for label in columns["input_ids"][1:-1]]
+            continue
         labels = columns.get("labels", columns["input_ids"][1:])
         for place, label in enumerate(labels):
             copied = (
@@ -103,7 +112,7 @@ def slow_sorts(trained: Trained) -> list[tuple[str, int]]:
             ) or (trained.objective == "bart" and place not in columns["noise_positions"])
             sort = "marks" if label in marks else "copied" if copied else "corrupted"
             sorts.append((sort, label))
-    return sorts
+    return sorted(sorts, key=lambda found: found[0] == "backward")  # after all that is forward
 
 
 def test_figures_count_each_sort_of_token_and_the_baseline_the_corrupted_ones(trained):
@@ -114,7 +123,7 @@ def test_figures_count_each_sort_of_token_and_the_baseline_the_corrupted_ones(tr
         math.log(sum(unigrams) / unigrams[label]) for sort, label in sorts if sort == "corrupted"
     ]
 
-    for sort in ("corrupted", "copied", "marks"):
+    for sort in SORTS:
         assert trained.figures.get(sort, {"tokens": 0})["tokens"] == counts[sort]
     assert counts["corrupted"] > 100
     assert (counts["copied"] > 100) == (
@@ -135,7 +144,7 @@ def test_figures_are_the_means_over_each_sort(trained):
     with torch.no_grad():
         outputs = forward(model, batch, torch.float32)
     judged = {"boundary": (outputs.boundary_logits_SV, batch.labels.boundary_S)}
-    for sort in ("corrupted", "copied", "marks"):
+    for sort in SORTS:
         places = [place for place, (found, _) in enumerate(sorts) if found == sort]
         labels = torch.tensor([sorts[place][1] for place in places], dtype=torch.int64)
         judged[sort] = outputs.logits_MV[places], labels
@@ -152,7 +161,7 @@ def test_figures_are_the_means_over_each_sort(trained):
 
 
 def test_a_validation_is_the_mean_over_the_sorts_that_an_evaluation_parts(trained):
-    sorts = [trained.figures[s] for s in ("corrupted", "copied", "marks") if s in trained.figures]
+    sorts = [trained.figures[s] for s in SORTS if s in trained.figures]
     tokens = sum(sort["tokens"] for sort in sorts)
     loss = sum(sort["tokens"] * sort["cross_entropy"] for sort in sorts) / tokens
     validation = trained.result.validation
@@ -160,8 +169,9 @@ def test_a_validation_is_the_mean_over_the_sorts_that_an_evaluation_parts(traine
     assert validation["token_loss"] == pytest.approx(loss, abs=1e-4)
     if len(sorts) > 1:
         corrupted = trained.figures["corrupted"]
-        assert validation["corrupted_loss"] == pytest.approx(corrupted["cross_entropy"], abs=1e-4)
-        assert validation["corrupted_accuracy"] == pytest.approx(corrupted["accuracy"], abs=1e-9)
+        name = "forward" if trained.objective == "bilm" else "corrupted"
+        assert validation[f"{name}_loss"] == pytest.approx(corrupted["cross_entropy"], abs=1e-4)
+        assert validation[f"{name}_accuracy"] == pytest.approx(corrupted["accuracy"], abs=1e-9)
     assert ("copied_loss" in validation) == ("copied" in trained.figures)
 
 
@@ -192,4 +202,4 @@ def test_only_what_is_drawn_changes_from_epoch_to_epoch(trained):
     epochs = [data.step(epoch * data.rows).batches[0].inputs.ids_BL for epoch in range(2)]
     first, second = (sorted(ids_BL.tolist()) for ids_BL in epochs)
 
-    assert (first == second) == (trained.objective == "clm")
+    assert (first == second) == (trained.objective in ("clm", "bilm"))

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from lmprep.settings import PretrainSettings
+from lmprep.pretrain_settings import PretrainSettings
 from lmprep.training.guard import Guard
 
 

@@ -14,7 +14,7 @@ from tiny_runs import make_folders, settings_of, train
 from lmprep.errors import Interrupted, TrainingError
 from lmprep.keyed_random import key_for
 from lmprep.models.construction import new_model
-from lmprep.settings import PretrainSettings
+from lmprep.pretrain_settings import PretrainSettings
 from lmprep.training import checkpoints
 from lmprep.training.guard import Guard
 from lmprep.training.metrics import read_metrics

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lmprep.models.construction import new_model
 from lmprep.models.inputs import Inputs
 from lmprep.models.settings import model_settings
-from lmprep.settings import PretrainSettings
+from lmprep.pretrain_settings import PretrainSettings
 from lmprep.training import muon
 from lmprep.training.muon import Matrix, Muon, orthogonalised
 from lmprep.training.optimizers import Optimizer

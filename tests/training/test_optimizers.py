@@ -7,7 +7,7 @@ from torch import Tensor
 from lmprep.models.construction import new_model
 from lmprep.models.language_model import LanguageModel
 from lmprep.models.settings import ModelSettings, model_settings
-from lmprep.settings import OPTIMIZERS, PretrainSettings
+from lmprep.pretrain_settings import OPTIMIZERS, PretrainSettings
 from lmprep.training.optimizers import Optimizer, peak_learning_rate
 
 SHAPE = ModelSettings(layers=1, width=8, heads=2, vocabulary_size=20, max_length=8)

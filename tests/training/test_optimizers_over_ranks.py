@@ -14,7 +14,7 @@ from lmprep.models.inputs import Inputs, Labels
 from lmprep.models.language_model import LanguageModel
 from lmprep.models.losses import Losses
 from lmprep.models.settings import model_settings
-from lmprep.settings import OPTIMIZERS, SHARDINGS, PretrainSettings
+from lmprep.pretrain_settings import OPTIMIZERS, SHARDINGS, PretrainSettings
 from lmprep.training.distributed import Ranks, full, joined, wrapped
 from lmprep.training.optimizers import Optimizer
 

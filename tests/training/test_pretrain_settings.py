@@ -1,6 +1,6 @@
 import pytest
 
-from lmprep.settings import PretrainSettings
+from lmprep.pretrain_settings import PretrainSettings
 
 
 @pytest.mark.parametrize(

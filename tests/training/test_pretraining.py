@@ -19,7 +19,8 @@ from tiny_runs import make_folders, settings_of, train
 from lmprep.errors import CheckpointError, Interrupted, Terminated, TrainingError, UsageError
 from lmprep.evaluation.held_out import load_model
 from lmprep.models.construction import count_parameters
-from lmprep.settings import PretrainSettings, settings_from
+from lmprep.pretrain_settings import PretrainSettings
+from lmprep.settings import settings_from
 from lmprep.shards.reader import Dataset
 from lmprep.training import checkpoints, run_folder
 from lmprep.training.batch import Batch, make_batch

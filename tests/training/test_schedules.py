@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmprep.settings import SCHEDULES, PretrainSettings, parse_rate
+from lmprep.pretrain_settings import SCHEDULES, PretrainSettings
+from lmprep.settings import parse_rate
 from lmprep.training.schedules import Budget, learning_rate
 
 STEPS = 100

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from lmprep.settings import PretrainSettings
+from lmprep.pretrain_settings import PretrainSettings
 from lmprep.training.pretraining import Result, pretrain
 from tests.corpora import build_dataset, make_tokenizer, write_corpus
 
@@ -17,7 +17,10 @@ LENGTH = 48
 # BART's decoder has positions, and its targets are longer than its inputs.
 _SHAPE = "layers = 2\nwidth = 32\nheads = 2\nmax_length = 128\n"
 _FAMILIES = {"clm": "gpt2", "t5": "t5", "bart": "roberta", "ul2": "ul2"}
-_BASES = {"clm": "gpt2-tiny", "t5": "t5-tiny", "bart": "bart-tiny", "ul2": "t5v1.1-tiny"}
+_BASES = {
+    "clm": "gpt2-tiny", "t5": "t5-tiny", "bart": "bart-tiny", "ul2": "t5v1.1-tiny",
+    "bilm": "elmo-tiny",
+}  # fmt: skip
 
 
 def make_folders(folder: Path, objective: str = "mlm", **changes: object) -> Path:

@@ -29,7 +29,8 @@ def word_counts(contract: Contract) -> NDArray[np.int64] | None:
     """How often each id occurs in the training documents, int64 [V]; None if that is not told
     by a table of counts."""
     try:
-        counts = np.load(contract.folder / WORD_COUNTS, allow_pickle=False)
+        # Mapped: a header that promises more than the file holds allocates nothing.
+        counts = np.load(contract.folder / WORD_COUNTS, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError):
         return None
     if counts.dtype != np.int64 or counts.shape != (contract.vocabulary.size,):

@@ -73,6 +73,9 @@ class Comparison:
         if not text_check.passed:
             self._rows.complete = False
         found = [self._files, self._corpus.encoder_check(), text_check]
+        manifest = self._contract.manifest
+        if manifest["settings"]["dedup"] != "none" and manifest["part"] == "train":
+            found.append(self._corpus.repeated_check())  # drops of both parts are counted there
         if self._contract.subject.frame:
             return [*found, *self._rows.checks()]
         return [*found, self._pairs.check()] if text_check.passed else found

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,16 @@ from tokenizers import Tokenizer
 
 from lmprep.batches import DOCUMENT_SHIFT, Documents, Tokens
 from lmprep.checks.record import Check
-from lmprep.corpus import CorpusSettings, Partition, expand, plan_sources, read_partitions
+from lmprep.corpus import (
+    CorpusSettings,
+    InputFile,
+    Partition,
+    expand,
+    plan_sources,
+    read_partitions,
+)
 from lmprep.corpus.sentences import split_sentences
+from lmprep.duplicates import REASON
 from lmprep.keyed_random import key_for, sub_keys
 from lmprep.ragged import Ragged
 from lmprep.settings import parse_rate, settings_from
@@ -105,6 +113,8 @@ class Corpus:
         self._tokenizer = tokenizer_folder.load(folder / "tokenizer", family)
         self._encoder = Encoder(self._tokenizer)
         self._sampled = self._differing = 0
+        self._seen: set[bytes] = set()  # hashes of texts, where later ones were dropped
+        self._repeated = 0
 
     def files_check(self) -> Check:
         """The files are as many and as large as those the dataset was made of."""
@@ -122,13 +132,53 @@ class Corpus:
         )
 
     def texts(self) -> Iterator[Text]:
-        """Every partition, in order; of each only what belongs to the dataset's part."""
+        """Every partition, in order; of each only what belongs to the dataset's part.
+
+        The corpora of merged datasets are read one after another, each as it was by itself.
+        """
+        whole = {"inputs": len(self._inputs), "sources": 0}
+        first_input = first_source = 0
+        for one in self._manifest.get("merged", [whole]):
+            inputs = self._inputs[first_input : first_input + one["inputs"]]
+            for text in self._texts_of(inputs):
+                yield _renumbered(text, first_source)
+            first_input += one["inputs"]
+            first_source += one["sources"]
+
+    def _texts_of(self, inputs: Sequence[InputFile]) -> Iterator[Text]:
         settings = self._manifest["settings"]
-        sources = plan_sources(self._inputs, self._corpus, settings["partition_bytes"])
-        for source in sources:
+        self._seen.clear()
+        for source in plan_sources(inputs, self._corpus, settings["partition_bytes"]):
             for partition in read_partitions(source, self._corpus, settings["partition_bytes"]):
                 documents, _ = split_sentences(partition, self._corpus)
+                if settings["dedup"] != "none":
+                    documents = self._without_repeated(documents, partition)
                 yield self._text(documents, partition)
+
+    def _without_repeated(self, documents: Documents, partition: Partition) -> Documents:
+        """The documents whose text did not come before, in this partition or an earlier one."""
+        offsets = partition.document_offsets
+        kept = []
+        for place, number in enumerate(documents.numbers.tolist()):
+            document = (number & ((1 << DOCUMENT_SHIFT) - 1)) - partition.first_document
+            text = partition.text[offsets[document] : offsets[document + 1]]
+            digest = hashlib.sha256(text.data).digest()
+            if digest not in self._seen:
+                self._seen.add(digest)
+                kept.append(place)
+        self._repeated += len(documents) - len(kept)
+        return documents.take(np.array(kept, np.int64))
+
+    def repeated_check(self) -> Check:
+        """As many documents came again as were dropped for it, over both parts."""
+        stated = self._manifest["drops"].get(REASON, 0)
+        return Check(
+            name="source duplicates",
+            expected=f"{stated} dropped",
+            found=f"{self._repeated} documents whose text came before",
+            tolerance="",
+            passed=stated == self._repeated,
+        )
 
     def _text(self, documents: Documents, partition: Partition) -> Text:
         held_out = _held_out(documents, partition, self._manifest["settings"])
@@ -171,6 +221,15 @@ class Corpus:
             tolerance="",
             passed=not self._differing,
         )
+
+
+def _renumbered(text: Text, first_source: int) -> Text:
+    """The text with its source, and those in its documents' numbers, counted from another one."""
+    if not first_source:
+        return text
+    numbers = text.tokens.numbers + (first_source << DOCUMENT_SHIFT)
+    tokens = replace(text.tokens, numbers=numbers)
+    return replace(text, source=first_source + text.source, tokens=tokens)
 
 
 def _held_out(

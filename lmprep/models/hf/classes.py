@@ -67,7 +67,7 @@ _POST_NORM: Allowed = {
     "scaled_attention": (True,),
     "output": ("tied",),
 }
-_ENCODER: Allowed = {"kind": ("encoder",)} | _POST_NORM
+_ENCODER: Allowed = {"kind": ("encoder",), "has_generator": (False,)} | _POST_NORM
 _ALBERT = _ENCODER | {"factorised": (True,), "shared_layers": (True,)}
 _DECODER: Allowed = (
     {"kind": ("decoder",)}
@@ -114,6 +114,11 @@ CLASSES: dict[str, HfClass] = {
     "AlbertForMaskedLM": _encoder(encoders.ALBERT, _ALBERT),
     "ElectraForMaskedLM": _encoder(
         encoders.ELECTRA, _ENCODER | _GELU | {"factorised": (True, False)}
+    ),
+    "ElectraForPreTraining": HfClass(
+        model_type="electra",
+        allowed=_ENCODER | {"factorised": (True, False), "has_generator": (True,)},
+        layout=encoders.discriminator_layout,
     ),
     "OpenAIGPTLMHeadModel": HfClass(
         model_type="openai-gpt",

@@ -148,6 +148,16 @@ def encoder_layout(names: EncoderNames, settings: ModelSettings) -> Layout:
     )
 
 
+def discriminator_layout(settings: ModelSettings) -> Layout:
+    """How `ElectraForPreTraining` stores a discriminator."""
+    head = {
+        "replaced_token_head.transform": "discriminator_predictions.dense",
+        "replaced_token_head.judge": "discriminator_predictions.dense_prediction",
+    }
+    layout = encoder_layout(ELECTRA, settings)
+    return replace(layout, heads=(tuple(modules(head)),), stand_ins={})
+
+
 def _embeddings(
     names: EncoderNames, settings: ModelSettings
 ) -> tuple[list[Rule], dict[str, tuple[int, ...]]]:

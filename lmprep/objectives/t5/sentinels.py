@@ -70,6 +70,8 @@ def unsplice(inputs: Ragged, targets: Ragged, vocabulary: Vocabulary, *, lead: i
         _sentinels_in(rows.values, rows.offsets, is_sentinel) for rows in (inputs, targets)
     ]
     lengths = inputs.lengths - lead - 1 - sentinels[0] + targets.lengths - 1 - sentinels[1]
+    if (lengths < 0).any():
+        raise ValueError("a row has no end token, or less than its mode token")
     offsets = offsets_of(lengths)
     out = np.empty(offsets[-1], np.int32)
     _unsplice(
@@ -157,16 +159,19 @@ def _unsplice(
     lead: int,
     out: NDArray[np.int32],
 ) -> None:
-    """Put what follows each sentinel of the targets in the place of that of the inputs."""
-    to = 0
+    """Put what follows each sentinel of the targets in the place of that of the inputs.
+
+    Rows that no objective made, as with a sentinel for an end, may hold more than `out`.
+    """
+    to, most = 0, len(out)
     for row in range(len(input_offsets) - 1):
         next_noise, stop = target_offsets[row], target_offsets[row + 1] - 1
         for i in range(input_offsets[row] + lead, input_offsets[row + 1] - 1):
-            if not is_sentinel[inputs[i]]:
+            if not is_sentinel[inputs[i]] and to < most:
                 out[to] = inputs[i]
                 to += 1
                 continue
             next_noise += 1
-            while next_noise < stop and not is_sentinel[targets[next_noise]]:
+            while next_noise < stop and to < most and not is_sentinel[targets[next_noise]]:
                 out[to] = targets[next_noise]
                 to, next_noise = to + 1, next_noise + 1

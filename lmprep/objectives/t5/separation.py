@@ -32,6 +32,8 @@ def separate(text: Ragged, taken: NDArray[np.bool_], end: int) -> tuple[Ragged, 
 
 def merge(left: Ragged, taken: Ragged, positions: Ragged) -> Ragged:
     """Undo `separate`: int32, ragged, without end tokens."""
+    if (left.lengths < 1).any() or not np.array_equal(positions.lengths, taken.lengths - 1):
+        raise ValueError("rows of noise_positions are not as long as their labels without the end")
     offsets = offsets_of(left.lengths + taken.lengths - 2)
     out = np.empty(offsets[-1], np.int32)
     _merge(
@@ -86,7 +88,9 @@ def _merge(
         kept, other = left_offsets[row], taken_offsets[row]
         place, last = position_offsets[row], position_offsets[row + 1]
         for i in range(offsets[row], offsets[row + 1]):
-            if place < last and positions[place] == i - offsets[row]:
+            # Where positions are not rising inside the row, some noise comes last.
+            none_left = kept == left_offsets[row + 1] - 1
+            if place < last and (positions[place] == i - offsets[row] or none_left):
                 out[i] = taken[other]
                 other, place = other + 1, place + 1
             else:

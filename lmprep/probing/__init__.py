@@ -1,0 +1,1 @@
+"""What a model knows: senses in context, likenesses of words, grammar."""

@@ -1,0 +1,1 @@
+"""Tasks told in words: labels judged by how likely a model finds them behind a prompt."""

@@ -1,0 +1,1 @@
+"""Scans of text at memory speed."""

@@ -1,0 +1,204 @@
+"""Learning a vocabulary, from a file to a file, beside the usual trainers. Run by hand:
+
+    python tests/benchmarks/learn_speed.py [--quick] [--text FILE] [--work FOLDER] [--size 30000]
+                                           [--threads 1,2] [--repeats 3] [--only unigram]
+
+The text is that of `encode_speed.py`: 50 MB of novels, a paragraph a line (5 MB with `--quick`).
+Each side is a process of its own, from its start to its end, on as many processors as it has
+threads; sides take turns. Wall seconds, the best of the repeats and the median, peak memory, and
+how many ids were learnt: a side that learns fewer has done less. Kernels were compiled before.
+
+    lmprep         `lmprep vocab`: the whole command, folder written
+    tokenizers     its trainer behind the same normalizer and pre-tokenizer, `train` from the file;
+                   its Unigram loses pieces of equal score at random, its WordPiece ids vary
+    sentencepiece  `SentencePieceTrainer` with all lines of the file, its own normalization
+    gigatoken      `train_bpe` from the file
+
+No target is set; exit status 1 when a side of ours fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from child_process import Measured, measured, settled
+from encode_speed import VOCABULARIES, novels
+
+ALGORITHMS = VOCABULARIES | {"bpe": ("--family", "roberta")}
+PEERS = {
+    "wordpiece": ("tokenizers",),
+    "byte-bpe": ("tokenizers", "gigatoken"),
+    "bpe": ("tokenizers", "sentencepiece"),
+    "unigram": ("tokenizers", "sentencepiece"),
+}
+SKIPPED = 77  # exit status of a peer that is not installed
+LINE = "{:12}{:>3}  {:15}{:>9}{:>9}{:>9}{:>10}{:>8}"
+HEADING = ("", "on", "side", "seconds", "median", "times", "peak MB", "ids")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="5 MB, once")
+    parser.add_argument("--text", type=Path, help="UTF-8, a paragraph a line")
+    parser.add_argument("--work", type=Path, help="where the text is kept")
+    parser.add_argument("--size", type=int, default=30_000)
+    parser.add_argument("--threads", default="1,2")
+    parser.add_argument("--repeats", type=int)
+    parser.add_argument("--only", default=",".join(ALGORITHMS))
+    parser.add_argument("--peer", nargs=4, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.peer:
+        name, algorithm, text, threads = arguments.peer
+        sys.exit(run_peer(name, algorithm, text, arguments.size, int(threads)))
+    repeats = arguments.repeats or (1 if arguments.quick else 3)
+    print(LINE.format(*HEADING))
+    with tempfile.TemporaryDirectory() as temporary:
+        work = arguments.work or Path(temporary)
+        work.mkdir(parents=True, exist_ok=True)
+        text = arguments.text or novels(work, 5_000_000 if arguments.quick else None)
+        for threads in map(int, arguments.threads.split(",")):
+            for algorithm in arguments.only.split(","):
+                compare(algorithm, text, arguments.size, threads, repeats)
+
+
+def compare(algorithm: str, text: Path, size: int, threads: int, repeats: int) -> None:
+    """Run the sides of one algorithm in turn and print their lines."""
+    names = ["lmprep", *PEERS[algorithm]]
+    runs: dict[str, list[Measured]] = {name: [] for name in names}
+    run_side("lmprep", algorithm, text, size, threads, measured)  # kernels compile
+    for _ in range(repeats):
+        for name in names:
+            runs[name].append(run_side(name, algorithm, text, size, threads))
+    ours = min(run.seconds for run in runs["lmprep"])
+    for name in names:
+        if failed := next((run for run in runs[name] if run.status), None):
+            if failed.status != SKIPPED:
+                sys.exit(f"{name} failed:\n{failed.output}")
+            print(LINE.format(algorithm, threads, name, *5 * "-"), "not installed")
+            continue
+        seconds = [run.seconds for run in runs[name]]
+        times = "" if name == "lmprep" else f"{min(seconds) / ours:.2f}"
+        figures = (f"{min(seconds):.1f}", f"{statistics.median(seconds):.1f}", times)
+        peak = max(run.megabytes for run in runs[name])
+        said = re.search(r'"vocabulary_size": *([0-9]+)', runs[name][0].output)
+        ids = said[1] if said else "?"
+        print(LINE.format(algorithm, threads, name, *figures, f"{peak:.0f}", ids), flush=True)
+
+
+def run_side(
+    name: str,
+    algorithm: str,
+    text: Path,
+    size: int,
+    threads: int,
+    measure: Callable[[list[object], int], Measured] = settled,
+) -> Measured:
+    if name != "lmprep":
+        peer = ("--peer", name, algorithm, text, threads)
+        return measure([__file__, "--size", size, *peer], threads)
+    with tempfile.TemporaryDirectory() as folder:
+        flags = (
+            "--algorithm",
+            algorithm,
+            "--size",
+            size,
+            "--documents",
+            "line",
+            "--workers",
+            threads,
+        )
+        command = ("-m", "lmprep", "vocab", text, "-o", Path(folder) / "tok")
+        return measure([*command, *flags, *ALGORITHMS[algorithm], "--json"], threads)
+
+
+def run_peer(name: str, algorithm: str, text: str, size: int, threads: int) -> int:
+    """One peer's training; its exit status."""
+    learn: Callable[[str, str, int, int], int] = {
+        "tokenizers": by_tokenizers,
+        "sentencepiece": by_sentencepiece,
+        "gigatoken": by_gigatoken,
+    }[name]
+    try:
+        found = learn(algorithm, text, size, threads)
+    except ImportError:
+        return SKIPPED
+    print(json.dumps({"vocabulary_size": found}))
+    return 0
+
+
+def by_tokenizers(algorithm: str, text: str, size: int, threads: int) -> int:
+    from tokenizers import Tokenizer, models, trainers
+    from tokenizers.pre_tokenizers import ByteLevel
+
+    from lmprep.settings import VocabSettings
+    from lmprep.tokenization.pipelines import bare_tokenizer
+
+    family = ALGORITHMS[algorithm][1]
+    stages = bare_tokenizer(VocabSettings(algorithm=algorithm, family=family, size=size))
+    shared = {"vocab_size": size, "show_progress": False}
+    model, trainer = {
+        "wordpiece": lambda: (
+            models.WordPiece(unk_token="[UNK]"),
+            trainers.WordPieceTrainer(special_tokens=["[UNK]"], **shared),
+        ),
+        "byte-bpe": lambda: (
+            models.BPE(),
+            trainers.BpeTrainer(initial_alphabet=ByteLevel.alphabet(), **shared),
+        ),
+        "bpe": lambda: (
+            models.BPE(unk_token="<unk>"),
+            trainers.BpeTrainer(special_tokens=["<unk>"], **shared),
+        ),
+        "unigram": lambda: (
+            models.Unigram(),
+            trainers.UnigramTrainer(special_tokens=["<unk>"], unk_token="<unk>", **shared),
+        ),
+    }[algorithm]()
+    tokenizer = Tokenizer(model)
+    tokenizer.pre_tokenizer = stages.pre_tokenizer
+    if stages.normalizer is not None:
+        tokenizer.normalizer = stages.normalizer
+    tokenizer.train([text], trainer)
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer.save(str(Path(folder) / "tokenizer.json"))
+    return tokenizer.get_vocab_size()
+
+
+def by_sentencepiece(algorithm: str, text: str, size: int, threads: int) -> int:
+    import sentencepiece
+
+    with tempfile.TemporaryDirectory() as folder:
+        sentencepiece.SentencePieceTrainer.train(
+            input=text,
+            model_prefix=str(Path(folder) / "model"),
+            model_type=algorithm,
+            vocab_size=size,
+            hard_vocab_limit=False,
+            num_threads=threads,
+            max_sentence_length=1_000_000,
+            minloglevel=2,
+        )
+        model = Path(folder) / "model.model"
+        return len(sentencepiece.SentencePieceProcessor(model_file=str(model)))
+
+
+def by_gigatoken(algorithm: str, text: str, size: int, threads: int) -> int:
+    import gigatoken
+
+    source = gigatoken.TextFileSource([text], b"\n")
+    vocabulary, merges = gigatoken.train_bpe(source, size, ["<|endoftext|>"])
+    with tempfile.TemporaryDirectory() as folder:
+        written = {"size": len(vocabulary), "merges": [[a.hex(), b.hex()] for a, b in merges]}
+        (Path(folder) / "vocabulary.json").write_text(json.dumps(written), encoding="utf-8")
+    return len(vocabulary)
+
+
+if __name__ == "__main__":
+    main()

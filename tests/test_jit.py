@@ -1,0 +1,54 @@
+"""Kernels are cached by what they are made of, and work where nothing can be kept."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import lmprep
+from lmprep.jit import sources_of
+
+PACKAGE = Path(lmprep.__file__).parent
+
+COUNT = """
+import numpy as np
+from lmprep.jit import _root
+from lmprep.tokenization.scanning.bits import line_offsets
+
+line_offsets(np.frombuffer(b"a b\\n", np.uint8))
+print(_root())
+"""
+
+
+def run(cache: Path) -> tuple[Path, str]:
+    """Where a process that compiles a kernel kept it, and what it said."""
+    environment = {**os.environ, "LMPREP_CACHE_DIR": str(cache)}
+    done = subprocess.run(
+        [sys.executable, "-c", COUNT], env=environment, capture_output=True, text=True, check=True
+    )
+    return Path(done.stdout.strip()), done.stderr
+
+
+def test_a_kernel_depends_on_what_its_module_imports_also_through_others_and_on_nothing_else():
+    names = {s.relative_to(PACKAGE).as_posix() for s in sources_of(PACKAGE / "objectives/mlm.py")}
+
+    assert {"objectives/mlm.py", "objectives/token_choice.py", "keyed_random.py"} <= names
+    assert not {name for name in names if name.startswith(("cli/", "training/", "corpus/"))}
+
+
+def test_kernels_are_compiled_once_and_said_to_be(tmp_path):
+    first_place, first = run(tmp_path)
+    second_place, second = run(tmp_path)
+
+    assert first_place == second_place == tmp_path / "kernels"
+    assert first.count("Compiling kernels") == 1
+    assert second == ""
+
+
+def test_kernels_work_where_no_cache_can_be_written(tmp_path):
+    (tmp_path / "file").touch()
+
+    place, said = run(tmp_path / "file")
+
+    assert said.count("Compiling kernels") == 1
+    assert not place.exists()
