@@ -93,7 +93,7 @@ def _kernel_folder(module: Path) -> str:
     """Where the kernels of a module are cached, as numba wants to be told."""
     folder = _root() / _digest(module)
     if not folder.exists():
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)  # another process may have made it by now
         _remove_unused(folder.parent)
     with contextlib.suppress(OSError):
         os.utime(folder)  # in use
