@@ -7,6 +7,7 @@ written to a local temporary file, then put as a whole.
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
 import json
 import os
@@ -38,7 +39,13 @@ def atomic_file(path: AnyPath) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        # Of two tasks with the same work the second changes nothing: while a name is given to
+        # another file, someone who lists the folder may not see it at all.
+        if path.exists() and filecmp.cmp(temporary, path, shallow=False):
+            temporary.unlink()
+            os.utime(path)
+        else:
+            temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

@@ -36,9 +36,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(autouse=True)
 def loudness() -> Iterator[None]:
-    """Commands in this process leave their -q and -v behind, for their workers: not here."""
+    """What commands leave behind for their workers, -q, -v and --log-format: not in this process."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LMPREP_VERBOSITY", "0")
+        patch.setenv("LMPREP_LOG_FORMAT", "text")
         yield
     logging.getLogger("lmprep").setLevel(logging.NOTSET)
 

@@ -161,6 +161,7 @@ def _in_process(command: str, given: bytes) -> bytes:
     ):
         patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given), encoding="utf-8"))
         patch.setenv("LMPREP_VERBOSITY", "0")
+        patch.setenv("LMPREP_LOG_FORMAT", "text")
         words = [w for word in shlex.split(command)[1:] for w in _expanded(word)]
         # Results do not depend on it, and each process takes a second to start.
         one = ["--workers", "1"] if words[0] in ("vocab", "build", "run") else []

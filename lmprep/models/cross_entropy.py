@@ -155,7 +155,7 @@ def _in_parts(
     for states_RD, labels_R in parts:
         logits_RV = F.linear(states_RD, matrix_VD, bias_V)
         losses_R, gradient_RV = softmax_gradient(logits_RV, labels_R, size)
-        loss += losses_R.sum()
+        loss = loss + losses_R.sum()  # not in place: torch 2.11, compiling, loses the gradient
         if of_matrix is not None:
             of_states.append(gradient_RV @ matrix_VD)
             of_matrix += gradient_RV.t() @ states_RD

@@ -102,7 +102,8 @@ def _in_parts(
         logits_RV = F.linear(states_RD, matrix_VD, bias_V)[:, :size].to(sums)
         logs_RV = (logits_RV / temperature).log_softmax(-1)
         weights_R1 = weights_R[:, None].to(sums)
-        loss -= temperature**2 * (weights_R1 * shares_RV * logs_RV).sum()
+        # Not in place: torch 2.11, compiling, loses the gradient.
+        loss = loss - temperature**2 * (weights_R1 * shares_RV * logs_RV).sum()
         # One of the two factors T is that of the logits' division.
         gradient_RV = temperature * weights_R1 * (logs_RV.exp() - shares_RV)
         gradient_RV = F.pad(gradient_RV, (0, len(matrix_VD) - size)).to(matrix_VD.dtype)

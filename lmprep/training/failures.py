@@ -22,12 +22,15 @@ def diverged(run: Path, step: int, in_a_row: int, losses: Mapping[str, float]) -
         in_a_row: how many.
         losses: of the last one.
     """
+    why, fix = "their losses or gradients are far too high or no numbers", "with a lower --lr"
+    if losses["grad_norm"] == 0:
+        why, fix = "their losses have no gradient", "with --compile off, or a newer torch"
     return TrainingError(
-        f"{in_a_row} steps in a row, up to step {step}, were skipped: their losses or gradients "
-        f"are far too high or no numbers (loss {losses['loss']:.4g}, norm of the gradient "
-        f"{losses['grad_norm']:.4g}); {checkpoints.last_good(run)}",
+        f"{in_a_row} steps in a row, up to step {step}, were skipped: {why} "
+        f"(loss {losses['loss']:.4g}, norm of the gradient {losses['grad_norm']:.4g}); "
+        f"{checkpoints.last_good(run)}",
         path=run,
-        fix="Begin a new run with a lower --lr",
+        fix=f"Begin a new run {fix}",
     )
 
 

@@ -37,9 +37,11 @@ class Guard:
     def admits(self, loss: float, norm: float) -> bool:
         """May a step with this loss and this norm be done? Counts the answer.
 
-        The loss of an admitted step joins those that later ones are compared with.
+        A loss without any gradient is none that weights can learn from: something on the way back
+        is broken. The loss of an admitted step joins those that later ones are compared with.
         """
-        if not math.isfinite(loss) or not math.isfinite(norm) or loss > self._limit():
+        finite = math.isfinite(loss) and math.isfinite(norm)
+        if not finite or (loss != 0 and norm == 0) or loss > self._limit():
             self.skipped += 1
             self.in_a_row += 1
             return False

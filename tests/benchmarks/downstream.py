@@ -1,7 +1,7 @@
 """What a pretrained encoder is worth downstream: six tasks, several seeds, baselines beside it.
 
     python tests/benchmarks/downstream.py RUN DATA -o WORK [--only trec,snli] [--seeds 5]
-                                          [--most 4000] [--epochs 4]
+                                          [--most 4000] [--epochs 4] [--jobs 1]
 
 RUN is a run of `lmprep pretrain` or a folder of Hugging Face's layout; DATA holds the task files
 named in `TASKS`. For each task the test figure of
@@ -14,8 +14,9 @@ named in `TASKS`. For each task the test figure of
     fine-tuned   all of RUN
 
 as `mean ± standard deviation` over the seeds; the best epoch is chosen on dev. Everything sees the
-same rows: the first `--most` of each training file. WORK keeps every training: a run that was
-interrupted goes on where it stopped. Figures also go to WORK/figures.jsonl.
+same rows: the first `--most` of each training file. `--jobs` trainings run at once, for a GPU that
+one small model does not fill. WORK keeps every training: a run that was interrupted goes on where
+it stopped. Figures also go to WORK/figures.jsonl.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -63,33 +65,56 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--most", type=int, default=4000, help="training examples of a task")
     parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--jobs", type=int, default=1, help="trainings at once")
     arguments = parser.parse_args()
-    arguments.work.mkdir(parents=True, exist_ok=True)
+    names = arguments.only.split(",")
+    files = {name: files_of(name, arguments) for name in names}
     rows = []
-    for name in arguments.only.split(","):
-        rows.append(task_row(name, arguments))
-        print("  ".join(rows[-1]), file=sys.stderr)
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        started = {
+            name: {way: pool.submit(measured, name, way, files[name], arguments) for way in WAYS}
+            for name in names
+        }
+        for name in names:
+            rows.append(task_row(name, files[name], started[name]))
+            print("  ".join(rows[-1]), file=sys.stderr, flush=True)
     header = ("task", "figure", *COLUMNS)
     for row in (header, ("---",) * len(header), *rows):
         print("| " + " | ".join(row) + " |")
 
 
-def task_row(name: str, arguments: argparse.Namespace) -> tuple[str, ...]:
+def task_row(
+    name: str, files: Mapping[str, Path], trainings: Mapping[str, Future[dict[str, Any]]]
+) -> tuple[str, ...]:
     """All figures of a task."""
-    kind, folder, figure = TASKS[name]
-    work = arguments.work / name
-    work.mkdir(exist_ok=True)
-    files = {part: found(arguments.data / folder, part) for part in ("train", "dev", "test")}
-    files["train"] = shortened(files["train"], work, arguments.most)
+    kind, _, figure = TASKS[name]
     majority, linear = BASELINES[kind](files["train"], files["test"])
     cells = [f"{values[figure]:.3f}" if values else "" for values in (majority, linear)]
-    for way, flags in WAYS.items():
-        started = time.monotonic()
-        test = trained(kind, way, flags, files, work / way, arguments)[figure]
-        note(arguments.work, name, way, test, time.monotonic() - started)
+    for training in trainings.values():
+        test = training.result()[figure]
         spread = "" if test["sd"] is None else f" ± {test['sd']:.3f}"
         cells.append(f"{test['mean']:.3f}{spread}")
     return (name, figure, *cells)
+
+
+def measured(
+    name: str, way: str, files: Mapping[str, Path], arguments: argparse.Namespace
+) -> dict[str, Any]:
+    """The test figures of a task learnt in one way, of all seeds."""
+    kind, _, figure = TASKS[name]
+    started = time.monotonic()
+    test = trained(kind, way, files, arguments.work / name / way, arguments)
+    note(arguments.work, name, way, test[figure], time.monotonic() - started)
+    return test
+
+
+def files_of(name: str, arguments: argparse.Namespace) -> dict[str, Path]:
+    """The files of a task by their part, the training file shortened."""
+    folder = arguments.data / TASKS[name][1]
+    work = arguments.work / name
+    work.mkdir(parents=True, exist_ok=True)
+    files = {part: found(folder, part) for part in ("train", "dev", "test")}
+    return files | {"train": shortened(files["train"], work, arguments.most)}
 
 
 def found(folder: Path, part: str) -> Path:
@@ -110,24 +135,19 @@ def shortened(path: Path, work: Path, most: int) -> Path:
 
 
 def trained(
-    kind: str,
-    way: str,
-    flags: Sequence[str],
-    files: dict[str, Path],
-    out: Path,
-    arguments: argparse.Namespace,
+    kind: str, way: str, files: Mapping[str, Path], out: Path, arguments: argparse.Namespace
 ) -> dict[str, Any]:
-    """The test figures of one way, of all seeds."""
+    """What `lmprep finetune` reports of the test file."""
     label = ("--label-field", "label") if kind in ("classify", "pair") else ()
     command = [
         sys.executable, "-m", "lmprep", "finetune", kind, arguments.run, "-o", out, "--json",
         "--train", files["train"], "--dev", files["dev"], "--test", files["test"], *label,
-        "--seeds", arguments.seeds, "--epochs", arguments.epochs, *flags,
+        "--seeds", arguments.seeds, "--epochs", arguments.epochs, *WAYS[way],
         *(("--resume",) if out.exists() else ()),
     ]  # fmt: skip
     ended = subprocess.run([str(word) for word in command], capture_output=True, text=True)
     if ended.returncode:
-        sys.exit(f"{way}: {ended.stderr}")
+        raise SystemExit(f"{way}: {ended.stderr}")
     test: dict[str, Any] = json.loads(ended.stdout)["test"]
     return test
 

@@ -1,6 +1,6 @@
 """Every system that has a recipe, trained for a short time, each beside a baseline.
 
-    python tests/benchmarks/systems.py CORPUS -o WORK [--only bert,t5] [--time 60s]
+    python tests/benchmarks/systems.py CORPUS -o WORK [--only bert,t5] [--time 60s] [--jobs 1]
 
 Each is one command, `lmprep run NAME --corpus CORPUS -o WORK/NAME`, with a tiny model, 8,000 tokens
 and rows of 128, all with the same time to train; students of DistilBERT see the same number of
@@ -13,7 +13,8 @@ tokens. Held-out documents are scored at its end. The baseline isolates what mak
     word2vec     the best scores that do not look at the other word; of glove the mean
     all others   guessing by frequency
 
-Prints a table; a system whose WORK/NAME is complete is not trained again.
+Prints a table; a system whose WORK/NAME is complete is not trained again. `--jobs` systems are
+trained at once, for a GPU that one tiny model does not fill.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -55,9 +57,12 @@ def main() -> None:
     parser.add_argument("-o", "--work", type=Path, required=True)
     parser.add_argument("--only", default=",".join(MODELS))
     parser.add_argument("--time", default="60s")
+    parser.add_argument("--jobs", type=int, default=1, help="systems at once")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
-    rows = [row_of(name, arguments) for name in arguments.only.split(",")]
+    names = arguments.only.split(",")
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        rows = list(pool.map(lambda name: row_of(name, arguments), names))
     header = ("system", "model", "parameters", "tokens", "seconds", "figure", "system's",
               "baseline's", "")  # fmt: skip
     for row in (header, ("---",) * len(header), *rows):
@@ -94,7 +99,7 @@ def changes(name: str, time: str) -> list[str]:
         settings |= {
             "build.length": 128, "pretrain.time": time, "pretrain.batch_tokens": 4096,
             "pretrain.lr": _RATES.get(name, "2e-3"), "pretrain.warmup": 0.1,
-            "pretrain.dropout": 0.0,
+            "pretrain.dropout": 0.0, "pretrain.compile": "off",
         }  # fmt: skip
     if name == "bert":
         settings |= {"build.copies": 1, "pretrain.stages": ""}

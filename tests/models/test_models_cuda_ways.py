@@ -152,19 +152,19 @@ def test_runs_go_the_quickest_way_of_their_device(
 def test_on_cuda_both_ways_equal_the_square(causal: bool, biased: bool):
     documents = DOCUMENTS.each(Tensor.cuda)
     mask = causal_mask(LENGTH) if causal else bidirectional_mask(LENGTH)
+    square = Square(mask=packed_mask(mask, documents, ROWS, LENGTH), length=LENGTH)
+    runs = Offsets(documents=documents, causal=causal, rows=ROWS, length=LENGTH)
     found = []
-    for scope in (
-        Offsets(documents=documents, causal=causal, rows=ROWS, length=LENGTH),
-        Square(mask=packed_mask(mask, documents, ROWS, LENGTH), length=LENGTH),
-    ):
-        x_BLCNH = parts().repeat(1, 1, 1, 1, 8).cuda().bfloat16().requires_grad_()  # heads of 64
+    for scope, dtype in ((runs, torch.bfloat16), (square, torch.float32)):
+        x_BLCNH = parts().repeat(1, 1, 1, 1, 8).cuda().to(dtype).requires_grad_()  # heads of 64
         biases = positions(causal=causal).cuda()
         told = scope.with_bias(biases) if biased else scope
         mixed_BLI = told.attend(x_BLCNH, PRODUCT, None)
-        mixed_BLI.sum().backward()
+        mixed_BLI.float().sum().backward()
         found.append((mixed_BLI.detach(), x_BLCNH.grad, biases.weight.grad))
 
     for quick, expected in zip(*found, strict=True):
         assert (quick is None) == (expected is None)
-        if quick is not None:
-            torch.testing.assert_close(quick, expected, atol=3e-2, rtol=3e-2)
+        if quick is not None:  # single values may be sums of many roundings
+            error = (quick.float() - expected).square().mean().sqrt()
+            assert error < 0.02 * expected.square().mean().sqrt()

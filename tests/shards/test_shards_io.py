@@ -200,6 +200,21 @@ def test_a_file_that_fails_half_way_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("content", "stays"), [(b"same", True), (b"more", False)])
+def test_a_file_with_the_same_bytes_is_not_replaced_while_others_may_list_it(
+    tmp_path, content, stays
+):
+    path = tmp_path / "x"
+    path.write_bytes(b"same")
+    before = path.stat().st_ino
+    with atomic_file(path) as file:
+        file.write(content)
+
+    assert path.read_bytes() == content
+    assert (path.stat().st_ino == before) is stays
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_only_one_of_two_creators_wins(tmp_path):
     create_json(tmp_path / "plan.json", {"winner": 1})
     with pytest.raises(FileExistsError):

@@ -29,6 +29,13 @@ def test_a_loss_or_norm_that_is_no_finite_number_is_rejected_from_the_first_step
     assert guard.admits(1.0, 1.0)
 
 
+def test_a_loss_without_any_gradient_is_rejected():
+    guard = new_guard()
+
+    assert not guard.admits(9.0, 0.0)
+    assert guard.admits(0.0, 0.0)  # nothing was to be predicted
+
+
 def test_the_limit_is_the_mean_and_so_many_deviations():
     # Mean 4, standard deviation 1.
     for loss, admitted in ((5.99, True), (6.01, False)):
