@@ -36,7 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(autouse=True)
 def loudness() -> Iterator[None]:
-    """What commands leave behind for their workers, -q, -v and --log-format: not in this process."""
+    """What commands leave behind for their workers (-q, -v, --log-format) ends with a test."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LMPREP_VERBOSITY", "0")
         patch.setenv("LMPREP_LOG_FORMAT", "text")
