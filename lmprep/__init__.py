@@ -4,6 +4,7 @@ lmprep.train_vocabulary(corpus, "tok", algorithm="wordpiece", size=16000)
 lmprep.Encoder("tok").encode(texts)       ids, as `tokenizers` gives them
 lmprep.build_dataset("mlm", corpus, "tok", "shards")
 lmprep.verify("shards")                   the laws a dataset must keep
+lmprep.merge_datasets(["a", "b"], "ab")   one dataset of several
 lmprep.load("shards", copy=k)             rows of a dataset folder, stored or masked anew
 lmprep.Collator("shards")                 rows -> padded tensors named as Hugging Face models want
 lmprep.pretrain("shards", "run", model="bert-mini", steps=1000)
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         export_model,
         finetune,
         load_finetuned,
+        merge_datasets,
         pretrain,
         train_vocabulary,
         verify,
@@ -44,6 +46,7 @@ __all__ = [
     "finetune",
     "load",
     "load_finetuned",
+    "merge_datasets",
     "pretrain",
     "train_vocabulary",
     "verify",

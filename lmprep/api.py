@@ -130,6 +130,21 @@ def verify(out: PathLike, source: PathLike | Sequence[PathLike] = ()) -> list[Ch
     return run_checks(Path(out), _texts(source))
 
 
+def merge_datasets(
+    datasets: Sequence[PathLike], out: PathLike, *, force: bool = False
+) -> dict[str, Any]:
+    """Join datasets of equal settings, as `lmprep merge`; the new one's manifest.
+
+    Args:
+        datasets: at least two.
+        out: the new folder.
+        force: replace a dataset in its place.
+    """
+    from lmprep.merge import merge
+
+    return merge([Path(folder) for folder in datasets], Path(out), force=force)
+
+
 def pretrain(
     datasets: PathLike | Sequence[PathLike],
     run: PathLike,

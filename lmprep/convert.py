@@ -21,12 +21,11 @@ import pyarrow.parquet as pq
 from lmprep.errors import UsageError
 from lmprep.files import atomic_folder
 from lmprep.settings import choice
+from lmprep.shards.card import SPLITS
 from lmprep.shards.manifest import Manifest, check_hash, parse_shard_name, read_manifest
 from lmprep.shards.reader import Shard
 
 FORMS = ("parquet", "hf")
-# What the hub calls the parts of a dataset.
-_SPLITS = {"train": "train", "valid": "validation"}
 
 Entry = dict[str, Any]
 OnBytes = Callable[[int], object]
@@ -83,7 +82,7 @@ def _write_parquet(
 ) -> None:
     """One file for each shard, with a row group for each record batch."""
     (out / "data").mkdir()
-    split = _SPLITS[manifest["part"]]
+    split = SPLITS[manifest["part"]]
     facts = {name: manifest[name] for name in ("objective", "fingerprint", "settings", "lmprep")}
     for number, entry in enumerate(entries):
         shard = _checked(folder, entry)
@@ -106,7 +105,7 @@ def _write_hf(
         for number in range(shard.batches):
             shard.record_batch(number)  # checked as it is read
     parts = [datasets.Dataset.from_file(str(folder / entry["file"])) for entry in entries]
-    split = datasets.NamedSplit(_SPLITS[manifest["part"]])
+    split = datasets.NamedSplit(SPLITS[manifest["part"]])
     shown = datasets.is_progress_bar_enabled()
     datasets.disable_progress_bars()
     try:

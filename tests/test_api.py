@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -35,6 +37,31 @@ def test_a_dataset_is_the_one_of_the_command(tmp_path, lmprep):
     assert tree(tmp_path / "a") == tree(tmp_path / "b")
     assert tree(tmp_path / "a-valid") == tree(tmp_path / "b-valid")
     assert manifests.keys() == {"train", "valid"}
+
+
+def test_datasets_are_merged_as_by_the_command(tmp_path, lmprep):
+    corpora = [write_corpus(tmp_path / f"{i}.txt", documents=12, seed=i) for i in (0, 1)]
+    tokenizer = make_tokenizer(corpora[0], tmp_path / "tok")
+
+    from lmprep import build_dataset, merge_datasets
+
+    for name, corpus in zip("ab", corpora, strict=True):
+        build_dataset("clm", corpus, tokenizer, tmp_path / name, length=32)
+    manifest = merge_datasets([tmp_path / "a", tmp_path / "b"], tmp_path / "both")
+    done = lmprep("merge", tmp_path / "a", tmp_path / "b", "-o", tmp_path / "again")
+
+    assert done.returncode == 0, done.stderr
+    assert manifest["documents"] == 24
+    assert tree(tmp_path / "both") == tree(tmp_path / "again")
+
+
+def test_every_public_name_stands_on_the_page_and_says_what_it_does():
+    page = (Path(lmprep.__file__).parent / "docs" / "python.md").read_text(encoding="utf-8")
+    names = [name for name in lmprep.__all__ if not name.startswith("_")]
+
+    for name in names:
+        assert f"| `{name}(" in page, name
+        assert inspect.getdoc(getattr(lmprep, name)), name
 
 
 def test_texts_are_encoded_one_by_one(tmp_path):

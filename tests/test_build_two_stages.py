@@ -121,7 +121,7 @@ def test_bytes_do_not_depend_on_workers(corpus, tokenizer, tmp_path, options):
 @pytest.mark.parametrize("options", [SKIPGRAM, COOCCURRENCE])
 def test_a_finished_folder_holds_nothing_of_the_first_stage(corpus, tokenizer, tmp_path, options):
     build_dataset(corpus, tokenizer, tmp_path / "out", valid="1/4", **options)
-    ours = {"manifest.json", "state.json", "dataset_info.json", "tokenizer"}
+    ours = {"manifest.json", "state.json", "dataset_info.json", "README.md", "tokenizer"}
     if options is SKIPGRAM:
         ours.add("word_counts.npy")
     for folder in (tmp_path / "out", tmp_path / "out-valid"):

@@ -13,7 +13,7 @@ import lmprep
 
 PACKAGE = Path(lmprep.__file__).parent
 PRIMITIVES = {
-    "lmprep", "allocator", "errors", "settings", "objective_settings", "pretrain_settings",
+    "lmprep", "allocator", "cards", "errors", "settings", "objective_settings", "pretrain_settings",
     "jit", "ragged", "keyed_random", "vocabulary", "batches", "files", "remote",
 }  # fmt: skip
 SIDE_BY_SIDE = {"corpus", "tokenization", "sequences", "objectives", "shards"}
@@ -47,8 +47,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "inference": MAKING | {"models", "training", "evaluation", "finetuning"},
     "prompting": MAKING | {"models", "training", "evaluation", "finetuning", "inference"},
     "probing": MAKING | TRAINING | {"finetuning", "inference"},
-    "api": MAKING | TRAINING | {"build_settings", "export", "finetuning"},
-    "doctor": {"corpus", "training"},
+    "api": MAKING | TRAINING | {"build_settings", "export", "finetuning", "merge"},
+    "doctor": {"corpus", "tokenization", "training", "vocab"},
     "convert": {"shards"},
     "overlap": SIDE_BY_SIDE,
     "merge": MAKING | {"engines"},

@@ -101,7 +101,7 @@ def test_totals_drops_and_documents_add_up(parts, tmp_path):
     }
     assert merged["inputs"] == first["inputs"] + second["inputs"]
     assert sorted(path.name for path in out.iterdir() if path.suffix != ".arrow") == [
-        "dataset_info.json", "manifest.json", "state.json", "tokenizer",
+        "README.md", "dataset_info.json", "manifest.json", "state.json", "tokenizer",
     ]  # fmt: skip
 
 

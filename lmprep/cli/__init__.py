@@ -49,12 +49,33 @@ from lmprep.errors import LmprepError
 INTERRUPTED, TERMINATED = 130, 143
 
 
+_COMMANDS = {
+    "The whole road": (run, recipes),
+    "Text to tokens": (vocab, encode, decode),
+    "Tokens to examples": (build, try_, inspect, verify, stats, merge, convert, overlap),
+    "Examples to a model": (pretrain, evaluate, plot, export),
+    "The model at work": (finetune, predict, prompt),
+    "Around it": (report, docs, doctor, completion),
+}
+
+
 class _ReaderGone(Exception):
     """The reader of our output (`| head`) has enough."""
 
 
 class _Group(click.Group):
-    """Commands whose closed pipe is no failure, where click would leave with 1."""
+    """Commands, listed by what they are for.
+
+    A closed pipe is no failure of theirs, where click would leave with 1.
+    """
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        longest = max(map(len, self.commands))
+        width = formatter.width - longest - 6
+        for title, commands in _COMMANDS.items():
+            rows = [(c.name or "", c.get_short_help_str(width)) for c in commands]
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(longest), text) for name, text in rows])
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -82,11 +103,7 @@ def cli() -> None:
     """
 
 
-for command in (
-    vocab, encode, decode, try_, build, inspect, verify, stats, merge, convert, overlap, pretrain,
-    plot, report, evaluate, finetune, predict, prompt, export, run, recipes, docs, doctor,
-    completion,
-):  # fmt: skip
+for command in (one for commands in _COMMANDS.values() for one in commands):
     cli.add_command(command)
     log.add_option(command)
 

@@ -10,9 +10,10 @@ from lmprep.cli.console import progress, say
 
 
 @click.command(
+    short_help="Write a dataset as Parquet, or as datasets saves it.",
     epilog="\b\nExamples:\n"
     "  lmprep convert shards --to parquet -o for-the-hub\n"
-    "  lmprep convert shards --to hf -o saved --copy 0"
+    "  lmprep convert shards --to hf -o saved --copy 0",
 )
 @click.argument("dataset", type=click.Path(path_type=Path), metavar="OUT")
 @click.option(

@@ -34,11 +34,12 @@ def _probe_option(flag: str, name: str, help: str) -> Callable[[Any], Any]:
 
 
 @click.command(
+    short_help="Score a model on held-out examples, texts and words.",
     epilog="\b\nExamples:\n"
     "  lmprep evaluate run shards-valid\n"
     "  lmprep evaluate run shards-valid --checkpoint all --json\n"
     "  lmprep evaluate run --text held-out.txt --minimal-pairs blimp.jsonl\n"
-    "  lmprep evaluate run --senses senses.tsv --word bank --plot bank.svg"
+    "  lmprep evaluate run --senses senses.tsv --word bank --plot bank.svg",
 )
 @click.argument("run")
 @click.argument("datasets", nargs=-1, type=DATASET, metavar="[OUT...]")

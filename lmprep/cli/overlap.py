@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 
 @click.command(
+    short_help="Count what of an evaluation corpus was trained on.",
     epilog="\b\nExamples:\n"
     "  lmprep overlap corpus/*.txt test.jsonl\n"
-    "  lmprep overlap shards shards-valid --json"
+    "  lmprep overlap shards shards-valid --json",
 )
 @click.argument("train", nargs=-1, required=True, metavar="TRAIN...")
 @click.argument("evaluation", metavar="EVAL")

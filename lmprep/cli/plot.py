@@ -16,9 +16,10 @@ _AXES = ("steps", "tokens", "time")
 
 
 @click.command(
+    short_help="Draw losses, rate and pace of runs.",
     epilog="\b\nExamples:\n"
     "  lmprep plot run -o run.png\n"
-    "  lmprep plot runs/* -o curves.svg --x tokens"
+    "  lmprep plot runs/* -o curves.svg --x tokens",
 )
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
 @click.option(

@@ -76,7 +76,7 @@ def examine() -> Report:
         from lmprep.doctor.kernels import kernel_cache
 
         cache = kernel_cache()
-        facts |= {"ICU": icu_version(), **dict(_about_cache(cache))}
+        facts |= {"ICU": icu_version(), **dict(_about_cache(cache)), "encoding": _speed(cache)}
         problems += _kernel_problems(cache)
     return Report(facts=facts, problems=tuple(problems))
 
@@ -112,6 +112,14 @@ def _about_cache(cache: KernelCache) -> Iterator[tuple[str, str]]:
     state = "can be written" if cache.writable else "cannot be written"
     yield "kernel cache", f"{cache.folder} ({state})"
     yield "kernels compiled", f"{cache.compiled} of {cache.kernels}"
+
+
+def _speed(cache: KernelCache) -> str:
+    if cache.compiled < cache.kernels:
+        return "not timed before all kernels are compiled: lmprep doctor --warm"
+    from lmprep.doctor.speed import encoding_speed
+
+    return f"{encoding_speed() / 1e6:.0f} MB/s (WordPiece, one thread, 8 MB)"
 
 
 def _system_problems() -> Iterator[Problem]:

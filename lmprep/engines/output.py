@@ -20,6 +20,7 @@ from lmprep.files import (
 )
 from lmprep.remote import AnyPath
 from lmprep.shards.manifest import (
+    CARD,
     MANIFEST,
     PARTIALS,
     PLAN,
@@ -242,5 +243,5 @@ def _is_written_by_us(name: str) -> bool:
     try:
         parse_shard_name(name)
     except ValueError:
-        return name in ("state.json", "dataset_info.json", WORD_COUNTS, MANIFEST)
+        return name in ("state.json", "dataset_info.json", CARD, WORD_COUNTS, MANIFEST)
     return True

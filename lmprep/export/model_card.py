@@ -6,12 +6,14 @@ to the user.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lmprep import __version__
+from lmprep.cards import SETTING, flat, front_matter, table
 from lmprep.errors import LmprepError
 from lmprep.export.examples import example
 from lmprep.shards.manifest import Manifest, read_manifest
@@ -20,7 +22,6 @@ from lmprep.training.metrics import read_metrics
 
 # What the hub's pages try a model out with.
 _PIPELINES = {"encoder": "fill-mask", "decoder": "text-generation"}
-_SETTING = ("setting", "value")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,26 +49,49 @@ def model_card(run: Path, facts: Facts) -> str:
     """The card of a run's model as Markdown."""
     recipe, config = run_folder.read_recipe(run), run_folder.read_config(run)
     kind = config["model"]["kind"]
+    held_out = _held_out(run, recipe, facts.step)
     parts = [
-        _front_matter(facts, config),
+        _front_matter(facts, recipe, config, measured=bool(held_out)),
         f"# {facts.name}",
         _about(facts, recipe, config),
         f"## Use\n\n```python\n{example(kind, config['objective'])}```",
         _data(recipe, config),
         _training(run, recipe, facts.step),
-        _held_out(run, recipe, facts.step),
-        "## Shape\n\n" + _table(_SETTING, recipe["model"].items()),
+        held_out,
+        "## Shape\n\n" + table(SETTING, recipe["model"].items()),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _front_matter(facts: Facts, config: Mapping[str, Any]) -> str:
+def _front_matter(
+    facts: Facts, recipe: Mapping[str, Any], config: Mapping[str, Any], measured: bool
+) -> str:
     kind = config["model"]["kind"]
     judges = config["objective"] == "electra"  # which the hub has no pipeline for
-    pipeline = [f"pipeline_tag: {_PIPELINES[kind]}"] if kind in _PIPELINES and not judges else []
-    tags = dict.fromkeys(["lmprep", facts.model_type, config["objective"]])
-    lines = ["library_name: transformers", *pipeline, "tags:", *(f"- {tag}" for tag in tags)]
-    return "\n".join(["---", *lines, "---"])
+    origin = recipe["pretrain"].get("init") or recipe["pretrain"].get("teacher")
+    return front_matter(
+        {
+            "library_name": "transformers",
+            "pipeline_tag": None if judges else _PIPELINES.get(kind),
+            "base_model": origin if origin and _is_on_hub(origin) else None,
+            "datasets": _datasets_of_hub(recipe),
+            "metrics": ["perplexity", "accuracy"] if measured else [],
+            "tags": list(dict.fromkeys(["lmprep", facts.model_type, config["objective"]])),
+        }
+    )
+
+
+def _is_on_hub(name: str) -> bool:
+    """Whether a name is one of the hub, and not that of a folder here."""
+    return re.fullmatch(r"[\w.-]+/[\w.-]+", name) is not None and not Path(name).exists()
+
+
+def _datasets_of_hub(recipe: Mapping[str, Any]) -> list[str]:
+    """Those of the hub that the texts were taken from, as `owner/name`."""
+    found = [m for dataset in recipe["datasets"] if (m := _manifest(dataset)) is not None]
+    names = [entry["name"] for manifest in found for entry in manifest["inputs"]]
+    matches = (re.match(r"hf://(?:datasets/)?([\w.-]+/[\w.-]+)", name) for name in names)
+    return sorted({match[1] for match in matches if match})
 
 
 def _about(facts: Facts, recipe: Mapping[str, Any], config: Mapping[str, Any]) -> str:
@@ -95,11 +119,11 @@ def _data(recipe: Mapping[str, Any], config: Mapping[str, Any]) -> str:
         name, manifest = Path(dataset["folder"]).name, _manifest(dataset)
         rows.append((name, *_contents(manifest), dataset["sha256"]))
         if manifest:
-            made += [f"How `{name}` was made:", _table(_SETTING, _flat(manifest["settings"]))]
+            made += [f"How `{name}` was made:", table(SETTING, flat(manifest["settings"]))]
     header = ("dataset", "documents", "rows", "tokens", "made from", "SHA-256 of its manifest")
     size, sha256 = config["vocabulary"]["size"], config["tokenizer_sha256"]
     tokenizer = f"Tokenizer: {size:,} tokens; SHA-256 of its tokenizer.json: {sha256}."
-    return "\n\n".join(["## Data", _table(header, rows), tokenizer, *made])
+    return "\n\n".join(["## Data", table(header, rows), tokenizer, *made])
 
 
 def _manifest(dataset: Mapping[str, Any]) -> Manifest | None:
@@ -129,7 +153,7 @@ def _training(run: Path, recipe: Mapping[str, Any], step: int) -> str:
         done.append(("tokens seen", f"{lines[-1]['tokens']:,}"))
         done.append(("seconds of training", f"{lines[-1]['elapsed']:,.0f}"))
     done.append(("fingerprint of the run", run_folder.fingerprint(recipe)))
-    return "## Training\n\n" + _table(_SETTING, [*done, *recipe["pretrain"].items()])
+    return "## Training\n\n" + table(SETTING, [*done, *recipe["pretrain"].items()])
 
 
 def _held_out(run: Path, recipe: Mapping[str, Any], step: int) -> str:
@@ -143,27 +167,5 @@ def _held_out(run: Path, recipe: Mapping[str, Any], step: int) -> str:
     figures = [(name.replace("_", " "), f"{v:.4f}") for name, v in last["validation"].items()]
     return (
         f"## Held-out figures\n\nAfter step {last['step']:,}{on}; losses are cross-entropies in "
-        "nats.\n\n" + _table(("figure", "value"), figures)
+        "nats.\n\n" + table(("figure", "value"), figures)
     )
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Nested settings as `name.name`; those that are not set are left out."""
-    flat: list[tuple[str, Any]] = []
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            flat += _flat(value, f"{prefix}{name}.")
-        elif value is not None:
-            flat.append((prefix + name, value))
-    return flat
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
-
-
-def _cell(value: Any) -> str:
-    """A value that neither ends its cell nor its line."""
-    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return text.replace("|", r"\|").replace("\n", " ") or "none"

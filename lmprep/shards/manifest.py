@@ -6,6 +6,7 @@
     OUT/word_counts.npy  skipgram: how often each id occurs in the training documents, int64 [V]
     OUT/manifest.json    written last: its presence means the folder is complete
     OUT/state.json, dataset_info.json    what `datasets.load_from_disk` looks for
+    OUT/README.md        the same for people and hubs (`lmprep.shards.card`)
 
 All are canonical JSON (`lmprep.files`); the manifest carries its own SHA-256.
 """
@@ -17,13 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from lmprep.errors import DatasetError, UsageError
-from lmprep.files import canonical_json, file_sha256, json_sha256, sizes_of, write_json
+from lmprep.files import atomic_file, canonical_json, file_sha256, json_sha256, sizes_of, write_json
 from lmprep.remote import AnyPath
+from lmprep.shards.card import dataset_card
 from lmprep.shards.manifest_form import SHARD_NAME, check_form
 
 FORMAT = 1
 MANIFEST, PLAN, RECEIPTS, PARTIALS = "manifest.json", "plan.json", "receipts", "partials"
 WORD_COUNTS = "word_counts.npy"
+CARD = "README.md"
 # A manifest is held in memory whole.
 _MOST_BYTES = 128_000_000
 _TOTALS = ("rows", "tokens", "scored_tokens", "text_bytes", "words", "bytes")
@@ -57,7 +60,7 @@ def totals(shards: list[dict[str, Any]]) -> dict[str, int]:
 
 
 def write_manifest(folder: AnyPath, content: Manifest) -> Manifest:
-    """Write the manifest and the two files for `datasets`; the manifest last.
+    """Write the manifest, the two files for `datasets` and the card; the manifest last.
 
     `content` has its own totals of what its shards do not state: of co-occurrence counts no text
     belongs to one shard.
@@ -67,6 +70,8 @@ def write_manifest(folder: AnyPath, content: Manifest) -> Manifest:
     manifest["manifest_sha256"] = json_sha256(manifest)
     write_json(folder / "state.json", _datasets_state(manifest))
     write_json(folder / "dataset_info.json", {"description": "", "features": None})
+    with atomic_file(folder / CARD) as file:
+        file.write(dataset_card(manifest).encode())
     write_json(folder / MANIFEST, manifest)
     return manifest
 

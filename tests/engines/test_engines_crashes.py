@@ -60,10 +60,10 @@ def test_files_are_written_in_the_order_that_makes_a_crash_harmless(
     receipts = [i for i, name in enumerate(ours) if name.startswith("receipts/")]
 
     assert ours[:2] == ["out-valid/plan.json", "out/plan.json"]
-    assert ours[-6:] == [
+    assert ours[-8:] == [
         f"{folder}/{name}"
         for folder in ("out-valid", "out")
-        for name in ("state.json", "dataset_info.json", "manifest.json")
+        for name in ("state.json", "dataset_info.json", "README.md", "manifest.json")
     ]
     assert len(receipts) >= 3
     for place in receipts:  # the shards of a partition come before its receipt

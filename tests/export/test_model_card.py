@@ -65,6 +65,8 @@ def test_the_front_matter_is_what_the_hub_reads(folder: Path):
     assert not {"language", "license"} & set(matter)
     pipelines = {"encoder": "fill-mask", "decoder": "text-generation", "encoder-decoder": None}
     assert matter.get("pipeline_tag") == pipelines[kind]
+    assert matter["metrics"] == ["perplexity", "accuracy"]
+    assert not {"base_model", "datasets"} & set(matter)  # none of the hub was used
 
 
 def test_data_settings_shape_and_figures_are_those_of_the_run(folder: Path):
@@ -105,9 +107,9 @@ def test_a_dataset_that_is_gone_or_another_one_now_is_told_by_its_hash_alone(tmp
 
 
 def test_a_bar_in_a_name_does_not_end_its_cell():
-    from lmprep.export.model_card import _table
+    from lmprep.cards import table
 
-    assert _table(("a",), [("x|y\nz",)]).splitlines()[-1] == r"| x\|y z |"
+    assert table(("a",), [("x|y\nz",)]).splitlines()[-1] == r"| x\|y z |"
 
 
 def test_what_it_began_from_and_what_is_left_out_are_told(tmp_path: Path):
