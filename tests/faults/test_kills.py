@@ -10,16 +10,20 @@ import pytest
 from tests.faults.cases import ALONE, CASES
 from tests.faults.trainings import Training, assert_same, wait_until
 
-KILLS = 4
+
+@pytest.fixture
+def kills(request) -> int:
+    """Of one training: few in the short cut, one round."""
+    return 4 if request.config.getoption("--rounds") > 1 else 2
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_training_that_is_killed_again_and_again_ends_as_an_undisturbed_one(
-    server, undisturbed, case, dice, tmp_path
+    server, undisturbed, case, dice, kills, tmp_path
 ):
     expected, seconds = undisturbed(case)
     training = Training(server, case, tmp_path)
-    for _ in range(KILLS):
+    for _ in range(kills):
         sitting = training.start()
         time.sleep(dice.uniform(0, seconds))
         sitting.signal(signal.SIGKILL)
@@ -32,13 +36,13 @@ def test_a_training_that_is_killed_again_and_again_ends_as_an_undisturbed_one(
 
 
 def test_killed_while_it_writes_a_checkpoint_it_goes_on_from_the_one_before(
-    server, undisturbed, dice, tmp_path
+    server, undisturbed, dice, kills, tmp_path
 ):
     case = dice.choice(ALONE)
     expected, _ = undisturbed(case)
     training = Training(server, case, tmp_path)
     hits = 0
-    for _ in range(KILLS):
+    for _ in range(kills):
         sitting = training.start()
         hits += wait_until(training.is_writing, sitting)
         time.sleep(dice.uniform(0, 0.01))

@@ -58,7 +58,7 @@ def test_text_comes_back_from_its_ids(algorithm, family):
 
 def test_no_vocabulary_depends_on_hash_seeds_or_threads():
     outputs = set()
-    for seed, threads in (("0", "1"), ("1", "2"), ("4242", "4")):
+    for seed, threads in (("0", "1"), ("4242", "4")):
         environment = {
             **os.environ,
             "PYTHONHASHSEED": seed,
