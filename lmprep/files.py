@@ -7,7 +7,6 @@ written to a local temporary file, then put as a whole.
 
 from __future__ import annotations
 
-import filecmp
 import hashlib
 import json
 import os
@@ -15,7 +14,7 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
@@ -39,13 +38,7 @@ def atomic_file(path: AnyPath) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        # Of two tasks with the same work the second changes nothing: while a name is given to
-        # another file, someone who lists the folder may not see it at all.
-        if path.exists() and filecmp.cmp(temporary, path, shallow=False):
-            temporary.unlink()
-            os.utime(path)
-        else:
-            temporary.replace(path)
+        temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -199,12 +192,13 @@ def sizes_of(folder: AnyPath) -> dict[str, int]:
     """The plain files in a folder with their bytes; links are none. {} where there is no folder."""
     if isinstance(folder, RemotePath):
         return folder.sizes()
-    try:
-        with os.scandir(folder) as entries:
-            plain = (entry for entry in entries if entry.is_file(follow_symlinks=False))
-            return {entry.name: entry.stat().st_size for entry in plain}
-    except FileNotFoundError:
-        return {}
+    sizes = {}
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):  # a temporary one of another task, gone since
+                if entry.is_file(follow_symlinks=False):
+                    sizes[entry.name] = entry.stat().st_size
+    return sizes
 
 
 def read_all(folder: AnyPath, pattern: str) -> list[bytes]:

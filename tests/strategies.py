@@ -20,7 +20,7 @@ ROBERTA = replace(BERT, family="roberta")
 
 # What a manifest says beside its shards, vocabulary and copies: as little as it may.
 PAPER = {
-    "objective": "clm", "part": "train", "inputs": [], "fingerprint": "f" * 64,
+    "lmprep": "0.1.0", "objective": "clm", "part": "train", "inputs": [], "fingerprint": "f" * 64,
     "tokenizer_sha256": "0" * 64, "documents": 1, "input_tokens": 1, "drops": {},
 }  # fmt: skip
 SETTINGS = {

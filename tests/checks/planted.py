@@ -195,6 +195,7 @@ def dataset(
         },
         "part": "train",
         "vocabulary": asdict(vocabulary),
+        "lmprep": "0.1.0",
         "fingerprint": "0" * 64,
         "tokenizer_sha256": hashlib.sha256(TOKENIZER).hexdigest(),
         "drops": {},

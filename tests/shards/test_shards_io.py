@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from lmprep.batches import take_rows
 from lmprep.errors import DatasetError, UsageError
-from lmprep.files import atomic_file, canonical_json, create_json, json_sha256
+from lmprep.files import atomic_file, canonical_json, create_json, json_sha256, sizes_of
 from lmprep.ragged import Ragged
 from lmprep.shards import writer
 from lmprep.shards.manifest import parse_shard_name, write_manifest
@@ -200,19 +201,28 @@ def test_a_file_that_fails_half_way_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("content", "stays"), [(b"same", True), (b"more", False)])
-def test_a_file_with_the_same_bytes_is_not_replaced_while_others_may_list_it(
-    tmp_path, content, stays
-):
-    path = tmp_path / "x"
-    path.write_bytes(b"same")
-    before = path.stat().st_ino
-    with atomic_file(path) as file:
-        file.write(content)
+def test_a_file_that_goes_while_its_folder_is_listed_hides_no_other(tmp_path, monkeypatch):
+    for name in ("data", ".temporary", "more"):
+        (tmp_path / name).write_bytes(name.encode())
 
-    assert path.read_bytes() == content
-    assert (path.stat().st_ino == before) is stays
-    assert list(tmp_path.iterdir()) == [path]
+    class Listing:
+        """As `os.scandir`, but that another process removes a file before it is looked at."""
+
+        def __init__(self, folder):
+            self._real = real(folder)
+
+        def __enter__(self):
+            entries = list(self._real)
+            (tmp_path / ".temporary").unlink()
+            return entries
+
+        def __exit__(self, *_):
+            self._real.close()
+
+    real = os.scandir
+    monkeypatch.setattr("lmprep.files.os.scandir", Listing)
+
+    assert sizes_of(tmp_path) == {"data": 4, "more": 4}
 
 
 def test_only_one_of_two_creators_wins(tmp_path):
