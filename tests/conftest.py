@@ -34,6 +34,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--rounds") == 1:
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(pytest.mark.skip(reason="takes long: with --rounds 2"))
+
+
 @pytest.fixture(autouse=True)
 def loudness() -> Iterator[None]:
     """What commands leave behind for their workers (-q, -v, --log-format) ends with a test."""

@@ -137,6 +137,7 @@ def test_after_warming_nothing_is_compiled(warm_cache, tmp_path):
     assert sorted(warm_cache.rglob("*.nbc")) == before
 
 
+@pytest.mark.long
 def test_a_warm_cache_serves_where_it_cannot_be_written(warm_cache, tmp_path):
     if not shutil.which("unshare") or os.geteuid() != 0:
         pytest.skip("mounting a folder read-only needs root and unshare")

@@ -71,7 +71,10 @@ def test_help_and_version(lmprep):
         assert shown.count(f"lmprep {command} ") >= 2
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.long)],
+)
 def test_a_stopped_build_says_how_to_go_on_and_does(tokenizer, tmp_path, number, code):
     corpus = write_corpus(tmp_path / "large.txt", documents=4000)
     command = [

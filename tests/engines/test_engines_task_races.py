@@ -20,13 +20,11 @@ def receipts_in(folder) -> set[str]:
     return {path.name for path in (folder / "receipts").glob("*.json")}
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.long)])
 @pytest.mark.parametrize("objective", OPTIONS)
 def test_no_number_of_workers_or_tasks_changes_a_byte(
-    sources, undisturbed, objective, workers, tmp_path, pytestconfig
+    sources, undisturbed, objective, workers, tmp_path
 ):
-    if workers > 1 and objective != "cooccurrence" and pytestconfig.getoption("--rounds") == 1:
-        pytest.skip("takes a minute: with --rounds 2")
     plan = sources.plan(tmp_path / "tasks" / "out", objective)
     results = [run(plan, workers=workers, task=(i, 2)) for i in (1, 0)]
     run(sources.plan(tmp_path / "one" / "out", objective), workers=workers)

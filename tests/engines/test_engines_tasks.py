@@ -157,6 +157,7 @@ def test_every_partition_belongs_to_one_task(sources, count):
             assert len(owners) == 1
 
 
+@pytest.mark.long
 def test_tasks_at_the_same_time_leave_one_dataset(corpus, tokenizers, tmp_path):
     def start(out, *more):
         command = [

@@ -35,6 +35,7 @@ def kernels_in(place: Path) -> dict[str, str]:
     return {"TORCHINDUCTOR_CACHE_DIR": str(place / "kernels"), "KERNELS": str(place / "kernels")}
 
 
+@pytest.mark.long
 def test_a_terminals_ctrl_c_that_kills_the_compiler_is_a_stop_like_any_other(
     server, undisturbed, tmp_path
 ):

@@ -11,7 +11,10 @@ from tests.faults.trainings import Training, assert_same
 FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
 
 
-@pytest.mark.parametrize("harm", ["truncated", "flipped", "missing"])
+@pytest.mark.parametrize(
+    "harm",
+    ["flipped", *(pytest.param(h, marks=pytest.mark.long) for h in ("truncated", "missing"))],
+)
 def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_taken(
     server, undisturbed, dice, tmp_path, harm
 ):

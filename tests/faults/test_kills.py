@@ -10,6 +10,12 @@ import pytest
 from tests.faults.cases import ALONE, CASES
 from tests.faults.trainings import Training, assert_same, wait_until
 
+# A kind of each, in the short cut.
+SHORT = (
+    "encoder in bf16, muon", "decoder", "encoder-decoder of UL2 in bf16",
+    "two halves of a model, muon",
+)  # fmt: skip
+
 
 @pytest.fixture
 def kills(request) -> int:
@@ -17,7 +23,11 @@ def kills(request) -> int:
     return 4 if request.config.getoption("--rounds") > 1 else 2
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(c, marks=() if c.name in SHORT else pytest.mark.long) for c in CASES],
+    ids=lambda case: case.name,
+)
 def test_a_training_that_is_killed_again_and_again_ends_as_an_undisturbed_one(
     server, undisturbed, case, dice, kills, tmp_path
 ):

@@ -58,9 +58,9 @@ def on(cluster) -> dict[str, str]:
     return {**os.environ, "RAY_ADDRESS": cluster.address}
 
 
-def test_a_cluster_leaves_the_bytes_of_one_machine(corpus, tokenizers, tmp_path, cluster, request):
-    some = len(OBJECTIVES) if request.config.getoption("--rounds") > 1 else 1
-    for objective, (family, options) in list(OBJECTIVES.items())[:some]:
+@pytest.mark.long
+def test_a_cluster_leaves_the_bytes_of_one_machine(corpus, tokenizers, tmp_path, cluster):
+    for objective, (family, options) in OBJECTIVES.items():
         trees = []
         for engine in ("local", "ray"):
             (tmp_path / engine / objective).mkdir(parents=True)

@@ -15,6 +15,7 @@ from tests.faults.cases import ALONE, CASES
 from tests.faults.trainings import Training, assert_same, wait_until
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+BOTH = (signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long))
 STOPS = 4
 
 
@@ -28,7 +29,7 @@ def assert_stopped_well(training: Training, said: str) -> None:
         assert checkpoints.steps(training.run)[-1] == int(found[1])
 
 
-@pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
+@pytest.mark.parametrize("number", BOTH, ids=lambda number: number.name)
 def test_stopped_at_any_moment_a_training_goes_on_as_if_nothing_had_happened(
     server, undisturbed, dice, tmp_path, number
 ):
@@ -56,7 +57,7 @@ def is_over(said: str) -> bool:
     return re.search(r"run: \d+ steps, |already complete", said) is not None
 
 
-@pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
+@pytest.mark.parametrize("number", BOTH, ids=lambda number: number.name)
 def test_stopped_while_it_writes_a_checkpoint_it_waits_for_it(
     server, undisturbed, dice, tmp_path, number
 ):
