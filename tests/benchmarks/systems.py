@@ -138,6 +138,7 @@ def judged(name: str, figures: Mapping[str, Any], work: Path) -> tuple[str, str,
             sys.executable, "-m", "lmprep", "pretrain", work / "train", "-o", alone, "--resume",
             "--model", MODELS[name], "--tokens", _DISTILLED, "--eval", work / "valid",
             "--lr", "2e-3", "--batch-tokens", "4096", "--dropout", "0", "--warmup", "0.1",
+            "--compile", "off",
         ]  # fmt: skip
         done(command)
         shown = done([sys.executable, "-m", "lmprep", "evaluate", alone, work / "valid", "--json"])
