@@ -6,7 +6,6 @@ to the user.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from lmprep.export.examples import example
 from lmprep.shards.manifest import Manifest, read_manifest
 from lmprep.training import run_folder
 from lmprep.training.metrics import read_metrics
+from lmprep.training.pretrained import was_on_hub
 
 # What the hub's pages try a model out with.
 _PIPELINES = {"encoder": "fill-mask", "decoder": "text-generation"}
@@ -73,25 +73,11 @@ def _front_matter(
         {
             "library_name": "transformers",
             "pipeline_tag": None if judges else _PIPELINES.get(kind),
-            "base_model": origin if origin and _is_on_hub(origin) else None,
-            "datasets": _datasets_of_hub(recipe),
+            "base_model": origin if origin and was_on_hub(origin) else None,
             "metrics": ["perplexity", "accuracy"] if measured else [],
             "tags": list(dict.fromkeys(["lmprep", facts.model_type, config["objective"]])),
         }
     )
-
-
-def _is_on_hub(name: str) -> bool:
-    """Whether a name is one of the hub, and not that of a folder here."""
-    return re.fullmatch(r"[\w.-]+/[\w.-]+", name) is not None and not Path(name).exists()
-
-
-def _datasets_of_hub(recipe: Mapping[str, Any]) -> list[str]:
-    """Those of the hub that the texts were taken from, as `owner/name`."""
-    found = [m for dataset in recipe["datasets"] if (m := _manifest(dataset)) is not None]
-    names = [entry["name"] for manifest in found for entry in manifest["inputs"]]
-    matches = (re.match(r"hf://(?:datasets/)?([\w.-]+/[\w.-]+)", name) for name in names)
-    return sorted({match[1] for match in matches if match})
 
 
 def _about(facts: Facts, recipe: Mapping[str, Any], config: Mapping[str, Any]) -> str:

@@ -215,7 +215,7 @@ class FineTuning:
             self._optimizer.step(learning_rate(schedule, schedule.lr, progress))
         elif self._guard.in_a_row > _SKIPS:
             raise TrainingError(
-                f"{self._guard.in_a_row} updates in a row without a finite loss",
+                f"{self._guard.in_a_row} updates in a row without a finite loss and gradient",
                 fix="Try a lower --lr, or --precision fp32",
             )
         self._done += 1

@@ -157,6 +157,15 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
+def was_on_hub(name: str) -> bool:
+    """Whether weights of this name were taken from the hub: then its cache here has them."""
+    from huggingface_hub import try_to_load_from_cache
+
+    if Path(name).exists() or not _HUB_NAME.fullmatch(name):
+        return False
+    return isinstance(try_to_load_from_cache(name, "config.json"), str)
+
+
 def _from_hub(name: str) -> Pretrained:
     if not _HUB_NAME.fullmatch(name):
         raise UsageError("there is no such folder", path=name)

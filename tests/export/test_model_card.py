@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from lmprep.export import export
+from lmprep.export.model_card import Facts, model_card
 from lmprep.shards.manifest import read_manifest
 from lmprep.training import run_folder
 from tests.finished_runs import make_run
@@ -66,7 +67,31 @@ def test_the_front_matter_is_what_the_hub_reads(folder: Path):
     pipelines = {"encoder": "fill-mask", "decoder": "text-generation", "encoder-decoder": None}
     assert matter.get("pipeline_tag") == pipelines[kind]
     assert matter["metrics"] == ["perplexity", "accuracy"]
-    assert not {"base_model", "datasets"} & set(matter)  # none of the hub was used
+    assert "base_model" not in matter  # none of the hub was used
+
+
+def test_only_what_came_from_the_hub_is_a_base_model(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from huggingface_hub import constants
+
+    cached = tmp_path / "models--owner--some-bert"
+    (cached / "snapshots" / "f00").mkdir(parents=True)
+    (cached / "snapshots" / "f00" / "config.json").touch()
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text("f00")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    recipe = run_folder.read_recipe(folder / "run")
+
+    for origin, shown in (("owner/some-bert", "owner/some-bert"), ("runs/gone", None)):
+        changed = {**recipe, "pretrain": {**recipe["pretrain"], "init": origin}}
+        monkeypatch.setattr(run_folder, "read_recipe", lambda _, recipe=changed: recipe)
+        facts = Facts(
+            name="m", class_name="BertForMaskedLM", model_type="bert", step=1, parameters=1,
+            left_out=(),
+        )  # fmt: skip
+        _, front, _ = model_card(folder / "run", facts).split("---\n", 2)
+        assert yaml.safe_load(front).get("base_model") == shown
 
 
 def test_data_settings_shape_and_figures_are_those_of_the_run(folder: Path):
