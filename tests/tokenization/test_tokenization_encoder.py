@@ -36,7 +36,11 @@ MARKS = {",": 8, "a": 9, "[": 10, "]": 11, "mask": 12, "##1": 13}
 TRICKY = [*" \t\n\r\x0b\x0c\x00\x1c\x85\xa0\u1680\u2003\u2028\u202f\u205f\u3000\u200b\ufeff\ufffd"]
 TRICKY += [*"\u0301\u0300\u0345\u3099\u00b4\ufb01\u0130\u03a3\u1e9b\u2581\u2585#'", "İ", "한", "中"]
 TRICKY += ["[MASK]", "</s>", "<s>", "<unk>", "<|endoftext|>", "<extra_id_0>", "\uff1c/s>", "don't"]
+TRICKY += ["word", "Word7", "7th", "...", "'s", "--", "twelve-letter", "a" * 14, "b" * 15, "c" * 16]
 texts = st.lists(st.sampled_from(TRICKY) | st.text(max_size=4) | st.just(" ")).map("".join)
+
+# The last 80 bytes of a block are cut more carefully than what is before them.
+endings = st.sampled_from([[], ["Ab" * 30, "and " * 30]])
 
 
 def bert_like(vocabulary: dict[str, int]) -> Tokenizer:
@@ -148,8 +152,9 @@ def test_without_an_unknown_token_such_text_is_refused_by_name():
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-@given(sentences=st.lists(texts, max_size=6))
-def test_any_text_is_encoded_as_the_library_does(name, sentences):
+@given(sentences=st.lists(texts, max_size=6), ending=endings)
+def test_any_text_is_encoded_as_the_library_does(name, sentences, ending):
+    sentences = sentences + ending
     tokens = ENCODERS[name].encode(documents_of(sentences))
 
     assert by_sentence(tokens) == by_the_library(VARIANTS[name], sentences)
@@ -183,8 +188,11 @@ def test_the_parts_of_several_threads_join_without_a_seam(algorithm, monkeypatch
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-@given(sentences=st.lists(texts.map(lambda text: text.replace("\n", " ")), max_size=6))
-def test_lines_are_encoded_as_sentences(algorithm, sentences):
+@given(
+    sentences=st.lists(texts.map(lambda text: text.replace("\n", " ")), max_size=6), ending=endings
+)
+def test_lines_are_encoded_as_sentences(algorithm, sentences, ending):
+    sentences = sentences + ending
     text = "".join(f"{sentence}\n" for sentence in sentences).encode()
     lines = ENCODERS_OF_LINES[algorithm].encode_lines(text)
     tokens = ENCODERS_OF_LINES[algorithm].encode(documents_of(sentences))

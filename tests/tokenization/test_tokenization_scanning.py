@@ -25,25 +25,30 @@ from lmprep.tokenization.scanning.code_points import (
 )
 from lmprep.tokenization.scanning.probes import bert_probe, chunk_probe, gpt2_probe
 
-TESTS = {
-    "not_alphanumeric": lambda c: not (c.isascii() and c.isalnum()),
-    "not_letter": lambda c: not (c.isascii() and c.isalpha()),
-    "not_above_space": lambda c: c <= " ",
-}
+CLASSES = (
+    lambda c: c.isascii() and c.isalpha(),
+    lambda c: c.isascii() and c.isdigit(),
+    lambda c: "!" <= c <= "~" and not c.isalnum(),
+    lambda c: c == " ",
+    lambda c: c == "\n",
+)
 words = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40).map(str.encode)
 
 
 @kernel
 def marks_of(word):
-    return (bits.not_alphanumeric(word), bits.not_letter(word), bits.not_above_space(word))
+    return bits.not_above_space(word)
+
+
+@kernel
+def classes_of(text, start):
+    return bits.classes(text, start)
 
 
 @kernel
 def first_bytes(text, count):
     word = bits.load8(text, 0)
-    marks = bits.not_alphanumeric(word)
-    before = bits.bytes_before(word, marks) if marks else word
-    return bits.low_bytes(word, count), before, bits.first_byte(marks)
+    return bits.low_bytes(word, count), bits.first_byte(bits.not_above_space(word))
 
 
 @kernel
@@ -64,23 +69,29 @@ def as_array(data: bytes) -> np.ndarray:
 
 
 @given(st.binary(min_size=8, max_size=8))
-def test_marks_stand_where_a_byte_fails_the_test(data):
+def test_marks_stand_where_a_byte_is_a_space_or_below(data):
     marks = marks_of(np.frombuffer(data, np.uint64)[0])
 
-    for mark, test in zip(marks, TESTS.values(), strict=True):
-        expected = [0x80 * test(chr(byte)) for byte in data]
-        assert list(int(mark).to_bytes(8, "little")) == expected
+    assert list(int(marks).to_bytes(8, "little")) == [0x80 * (byte > 0x20) ^ 0x80 for byte in data]
+
+
+def test_every_byte_is_in_its_class_wherever_it_stands():
+    text = bytes(range(256)) * 2
+    for start in range(256):
+        block = [chr(byte) for byte in text[start : start + 64]]
+        found = classes_of(as_array(text), start)
+
+        for bit_row, is_in in zip(found, CLASSES, strict=True):
+            assert int(bit_row) == sum(is_in(c) << i for i, c in enumerate(block))
 
 
 @given(st.binary(max_size=12), st.integers(0, 8))
 def test_bytes_beyond_the_end_of_the_text_are_zeros(data, count):
-    low, before, length = first_bytes(as_array(data), count)
+    low, above = first_bytes(as_array(data), count)
     word = data[:8].ljust(8, b"\0")
-    letters = next((i for i, b in enumerate(word) if TESTS["not_alphanumeric"](chr(b))), 8)
 
     assert int(low).to_bytes(8, "little") == word[:count].ljust(8, b"\0")
-    assert int(before).to_bytes(8, "little") == word[:letters].ljust(8, b"\0")
-    assert length == letters
+    assert above == next((i for i, byte in enumerate(word) if byte <= 0x20), 8)
 
 
 @given(st.lists(st.sampled_from(["", "a", " ", "\r", "é", "many words\t"])))

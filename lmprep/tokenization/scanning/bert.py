@@ -1,6 +1,6 @@
 """The scan of BERT's pipelines: text cut at whitespace and around punctuation.
 
-Words of ASCII letters and digits take eight bytes at a time; everything else goes character by
+Words of ASCII letters and digits are found by their `marks`; everything else goes character by
 character through the tables of `code_points`, which also lower-case it and strip its accents.
 """
 
@@ -10,28 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmprep.jit import Int, bare_inline_kernel, bare_kernel
-from lmprep.tokenization.scanning.bits import (
-    bytes_before,
-    first_byte,
-    load8,
-    low_bytes,
-    not_alphanumeric,
-    peek,
-)
+from lmprep.tokenization.scanning.bits import peek, peek8, trailing_zeros
 from lmprep.tokenization.scanning.code_points import (
     ISOLATED,
     NOT_LOADED,
     PART,
-    SPACE,
     UNSAFE,
     CodePoints,
     decode,
     length_of,
 )
+from lmprep.tokenization.scanning.marks import bits_from, first_behind, mark_bert
 from lmprep.tokenization.scanning.words import (
     BATCH,
     CODE,
     DONE,
+    KEY_MASKS,
     LETTERS,
     LETTERS_FULL,
     LONGEST_KEY,
@@ -53,7 +47,8 @@ from lmprep.tokenization.scanning.words import (
 Bytes = NDArray[np.uint8]
 Int64s = NDArray[np.int64]
 
-_BLANK = 0x20
+_BYTE = np.uint64(0xFF)
+_ALPHANUMERIC = np.array([chr(b).isascii() and chr(b).isalnum() for b in range(256)], np.uint8)
 _CASE = np.uint64(0x2020202020202020)
 
 
@@ -75,72 +70,73 @@ def cut_bert(
         DONE, or why it stopped, see `words`; `state` has the number of words, and behind the last
         of them stands in the batch where the next begins.
     """
-    kinds, texts, words = points.kinds, points.texts, batch.words
+    kinds, texts, words, marks = points.kinds, points.texts, batch.words, batch.marks
     case = _CASE if texts[2 * 0x41] == 0x61 else np.uint64(0)
     count, place = state[WORDS], state[PLACE]
+    marked, at, found = place, np.int64(0), np.int64(0)
     while state[SENTENCE] < len(offsets) - 1:
         stop = offsets[state[SENTENCE] + 1] - gap
         while place < stop:
             if count == BATCH:
                 return suspend(words, count, place, DONE, state)
-            low, high, length = _alphanumeric(text, place, stop, case)
-            if length > 0:
-                end = place + length
-                if length <= LONGEST_KEY and _ends_word(kinds, text, end, stop):
+            if at >= found:
+                marked, at, found = place, np.int64(0), mark_bert(text, place, marks)
+            if at < found:
+                length = 1 + trailing_zeros(bits_from(marks, place - marked) >> np.uint64(1))
+                length = min(length, stop - place)
+                low, high, is_word = _ascii_key(text, place, length, case, points)
+                if is_word:
                     add_key(words, count, low, high, place)
                     count += 1
-                    place = end + np.int64(end < stop and peek(text, end) == _BLANK)
+                    place = peek(marks.starts, at)
+                    at += 1
                     continue
-            else:
-                code = _code_at(text, place)
-                kind = peek(kinds, code)
-                if kind == SPACE:
-                    place += length_of(peek(text, place))
-                    continue
+            code = _code_at(text, place)
+            kind = peek(kinds, code)
+            if kind <= ISOLATED:
                 if kind == ISOLATED:
                     add_key(words, count, peek(texts, 2 * code), peek(texts, 2 * code + 1), place)
                     count += 1
-                    place += length_of(peek(text, place))
-                    continue
+                place += length_of(peek(text, place))
+                at = first_behind(marks, found, at, place)
+                continue
             added, place = _add_slow_word(text, place, stop, points, batch, count, state)
             if added < 0:
                 return suspend(words, count, place, added, state)
             count += added
+            at = first_behind(marks, found, at, place)
         place = close_sentence(batch, offsets, count, state)
+        at = first_behind(marks, found, at, place)
     return suspend(words, count, place, DONE, state)
 
 
 @bare_inline_kernel
-def _alphanumeric(
-    text: Bytes, start: Int, stop: Int, case: np.uint64
-) -> tuple[np.uint64, np.uint64, Int]:
-    """The ASCII letters and digits from `start` on, 16 at most: their key, and how many."""
-    low, high = load8(text, start), np.uint64(0)
-    marks = not_alphanumeric(low)
-    low |= case
-    length = 8
-    if marks:
-        low = bytes_before(low, marks)
-        length = first_byte(marks)
-    else:
-        high = load8(text, start + 8)
-        marks = not_alphanumeric(high)
-        length += first_byte(marks)
-        high = bytes_before(high | case, marks) if marks else high | case
-    if length > stop - start:
-        length = stop - start
-        low = low_bytes(low, min(length, 8))
-        high = low_bytes(high, max(length - 8, 0))
-    low, high = marked_key(low, high, length)
-    return low, high, length
+def _ascii_key(
+    text: Bytes, place: Int, length: Int, case: np.uint64, points: CodePoints
+) -> tuple[np.uint64, np.uint64, bool]:
+    """The key of a word of ASCII letters and digits, or of one other visible character; and whether
+    it is one: not if it is longer than a key, or the next character may belong to it.
 
-
-@bare_inline_kernel
-def _ends_word(kinds: Bytes, text: Bytes, place: Int, stop: Int) -> bool:
-    """Whether the sentence ends at `place`, or a character that is known to end a word begins."""
-    if place >= stop or peek(text, place) == _BLANK:
-        return True
-    return bool(peek(kinds, _code_at(text, place)) <= ISOLATED)
+    Args:
+        case: what makes letters small, or nothing.
+    """
+    low, high = np.uint64(peek8(text, place)), np.uint64(peek8(text, place + 8))
+    first = np.int64(low & _BYTE)
+    following = np.int64(peek(text, place + length))
+    is_isolated = (first < 0x80) & (peek(points.kinds, first) == ISOLATED)
+    is_word = (
+        (peek(_ALPHANUMERIC, first) != 0)
+        & (length <= LONGEST_KEY)
+        & (following < 0x80)
+        & (peek(points.kinds, following) <= ISOLATED)
+    )
+    kept = min(length, LONGEST_KEY)
+    low = (low | case) & KEY_MASKS[2 * kept]
+    high = (high | case) & KEY_MASKS[2 * kept + 1]
+    low, high = marked_key(low, high, kept)
+    if is_isolated:
+        low, high = peek(points.texts, 2 * first), peek(points.texts, 2 * first + 1)
+    return low, high, is_word | is_isolated
 
 
 @bare_inline_kernel

@@ -1,8 +1,8 @@
-"""Eight bytes of text at once: where a run of one kind ends, as exact arithmetic on a word.
+"""Many bytes of text at once: eight as exact arithmetic on a word, 64 by vector instructions.
 
 A word is uint64 with the first byte lowest. The marks of a test have the high bit set in each byte
-that fails it; `first_byte` tells where the lowest one stands. Bytes of 0x80 and above (parts of
-characters beyond ASCII) are neither letters nor digits.
+that it finds; `first_byte` tells where the lowest one stands. `classes` has one bit a byte. Bytes
+of 0x80 and above (parts of characters beyond ASCII) belong to no class.
 """
 
 from __future__ import annotations
@@ -19,14 +19,10 @@ from lmprep.jit import Int, bare_inline_kernel, bare_kernel
 
 Bytes = NDArray[np.uint8]
 
+_CLASSES: Any = types.UniTuple(types.uint64, 5)  # type: ignore[no-untyped-call]
 _HIGH = np.uint64(0x8080808080808080)
 _LOW_SEVEN = np.uint64(0x7F7F7F7F7F7F7F7F)
-_CASE = np.uint64(0x2020202020202020)
 # Adding 0x80 - c to a byte below 0x80 sets its high bit if and only if the byte is c or above.
-_FROM_0 = np.uint64((0x80 - 0x30) * 0x0101010101010101)
-_BEYOND_9 = np.uint64((0x80 - 0x3A) * 0x0101010101010101)
-_FROM_A = np.uint64((0x80 - 0x61) * 0x0101010101010101)
-_BEYOND_Z = np.uint64((0x80 - 0x7B) * 0x0101010101010101)
 _NEWLINES = np.uint64(0x0A0A0A0A0A0A0A0A)
 _BEYOND_SPACE = np.uint64((0x80 - 0x21) * 0x0101010101010101)
 
@@ -38,7 +34,7 @@ def _typed(made: Any) -> Any:
 
 @_typed
 @intrinsic
-def _load(_context: Any, array: Any, index: Any) -> Any:
+def peek8(_context: Any, array: Any, index: Any) -> Any:
     """uint64: the eight bytes of a uint8 array at any index, without a check."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -53,9 +49,56 @@ def _load(_context: Any, array: Any, index: Any) -> Any:
 
 @_typed
 @intrinsic
-def _trailing_zeros(_context: Any, word: Any) -> Any:
+def classes(_context: Any, array: Any, index: Any) -> Any:
+    """What 64 bytes of a uint8 array are, at any index, without a check, by vector instructions.
+
+    Returns:
+        Five uint64, the lowest bit for the first byte: which bytes are ASCII letters, digits,
+        other visible characters of ASCII, spaces, and newlines.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        vector = ir.VectorType(ir.IntType(8), 64)
+
+        def all_of(value: int) -> Any:
+            return ir.Constant(vector, [value] * 64)
+
+        def within(text: Any, first: str, last: str) -> Any:
+            above = builder.sub(text, all_of(ord(first)))
+            found = builder.icmp_unsigned("<=", above, all_of(ord(last) - ord(first)))
+            return builder.bitcast(found, ir.IntType(64))
+
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        place = builder.bitcast(builder.gep(data, [arguments[1]]), vector.as_pointer())
+        text = builder.load(place)
+        text.align = 1
+        letters = within(builder.or_(text, all_of(0x20)), "a", "z")
+        digits = within(text, "0", "9")
+        signs = builder.xor(within(text, "!", "~"), builder.or_(letters, digits))
+        found = [letters, digits, signs, within(text, " ", " "), within(text, "\n", "\n")]
+        return context.make_tuple(builder, signature.return_type, found)
+
+    return _CLASSES(array, types.int64), generate
+
+
+@_typed
+@intrinsic
+def trailing_zeros(_context: Any, word: Any) -> Any:
+    """int64: zeros below the lowest bit of a uint64, 64 where it is 0."""
+
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.int64(types.uint64), generate
+
+
+@_typed
+@intrinsic
+def ones(_context: Any, word: Any) -> Any:
+    """int64: how many bits of a uint64 are set."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.ctpop(arguments[0])
 
     return types.int64(types.uint64), generate
 
@@ -129,21 +172,14 @@ def _load_near_end(text: Bytes, start: Int) -> np.uint64:
 def load8(text: Bytes, start: Int) -> np.uint64:
     """The eight bytes from `start` on; zeros where the text has ended."""
     if start + 8 <= len(text):
-        return np.uint64(_load(text, start))
+        return np.uint64(peek8(text, start))
     return _load_near_end(text, start)
 
 
 @bare_inline_kernel
 def first_byte(marks: np.uint64) -> Int:
     """Which byte carries the lowest mark, 0 to 7; 8 when there is none."""
-    return _trailing_zeros(marks) >> 3 if marks else 8
-
-
-@bare_inline_kernel
-def bytes_before(word: np.uint64, marks: np.uint64) -> np.uint64:
-    """The bytes of a word below the lowest of `marks`, at least one, and zeros."""
-    lowest = marks & (~marks + np.uint64(1))
-    return word & ((lowest >> np.uint64(7)) - np.uint64(1))
+    return trailing_zeros(marks) >> 3 if marks else 8
 
 
 @bare_inline_kernel
@@ -155,32 +191,9 @@ def low_bytes(word: np.uint64, count: Int) -> np.uint64:
 
 
 @bare_inline_kernel
-def not_alphanumeric(word: np.uint64) -> np.uint64:
-    """Marks the bytes that are not ASCII letters or digits."""
-    seven = word & _LOW_SEVEN
-    lower = seven | _CASE
-    digit = (seven + _FROM_0) & ~(seven + _BEYOND_9)
-    letter = (lower + _FROM_A) & ~(lower + _BEYOND_Z)
-    return (~(digit | letter) | word) & _HIGH
-
-
-@bare_inline_kernel
-def not_letter(word: np.uint64) -> np.uint64:
-    """Marks the bytes that are not ASCII letters."""
-    lower = (word & _LOW_SEVEN) | _CASE
-    return (~((lower + _FROM_A) & ~(lower + _BEYOND_Z)) | word) & _HIGH
-
-
-@bare_inline_kernel
 def not_above_space(word: np.uint64) -> np.uint64:
     """Marks the bytes from 0x00 to 0x20: spaces and control characters."""
     return ~((word & _LOW_SEVEN) + _BEYOND_SPACE | word) & _HIGH
-
-
-@bare_inline_kernel
-def lowered(word: np.uint64) -> np.uint64:
-    """ASCII letters in lower case; digits as they are; other bytes are spoilt."""
-    return word | _CASE
 
 
 def line_offsets(text: Bytes) -> NDArray[np.int64]:

@@ -3,7 +3,7 @@
     's|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+
 
 Every character is in a word. What a character is (letter, number, whitespace, other) is asked of
-the library, see `code_points`; a space and ASCII letters take eight bytes at a time.
+the library, see `code_points`; words of ASCII are found by their `marks`.
 """
 
 from __future__ import annotations
@@ -12,26 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmprep.jit import Int, bare_inline_kernel, bare_kernel
-from lmprep.tokenization.scanning.bits import (
-    bytes_before,
-    first_byte,
-    load8,
-    low_bytes,
-    not_letter,
-    peek,
-)
+from lmprep.tokenization.scanning.bits import peek, peek8
 from lmprep.tokenization.scanning.code_points import (
     NOT_LOADED,
-    OTHER,
     SPACE,
     CodePoints,
     decode,
     length_of,
 )
+from lmprep.tokenization.scanning.marks import bits_from, first_behind, mark_byte_level
 from lmprep.tokenization.scanning.words import (
     BATCH,
     CODE,
     DONE,
+    KEY_MASKS,
     LETTERS_FULL,
     LONGEST_KEY,
     PAGE_MISSING,
@@ -52,7 +46,7 @@ Int64s = NDArray[np.int64]
 
 _BLANK, _APOSTROPHE = 0x20, 0x27
 _D, _E, _L, _M, _R, _S, _T, _V = (ord(letter) for letter in "delmrstv")
-_FIRST_MARK = np.uint64(0x80)
+_NEWLINE, _BYTE = 0x0A, np.uint64(0xFF)
 
 
 @bare_kernel
@@ -60,22 +54,27 @@ def cut_byte_level(
     text: Bytes, offsets: Int64s, gap: Int, points: CodePoints, batch: Batch, state: Int64s
 ) -> Int:
     """As `bert.cut_bert`."""
-    kinds, words = points.kinds, batch.words
+    kinds, words, marks = points.kinds, batch.words, batch.marks
     count, place = state[WORDS], state[PLACE]
+    marked, at, found = place, np.int64(0), np.int64(0)
     while state[SENTENCE] < len(offsets) - 1:
         stop = offsets[state[SENTENCE] + 1] - gap
         while place < stop:
             if count == BATCH:
                 return suspend(words, count, place, DONE, state)
-            low, high, length = _letters(text, place, stop)
-            if length > 0:
-                add_key(words, count, low, high, place)
-                count += 1
-                place += length
-                continue
-            end = _sign_end(text, place, stop, kinds)
-            if end < 0:
-                end = _word_end(text, place, stop, kinds)
+            if at >= found:
+                marked, at, found = place, np.int64(0), mark_byte_level(text, place, marks)
+            if at < found:
+                end = min(peek(marks.starts, at), stop)
+                others = bits_from(marks, place - marked)
+                low, high, is_word = _ascii_key(text, place, end - place, others)
+                if is_word:
+                    add_key(words, count, low, high, place)
+                    count += 1
+                    at += 1
+                    place = end
+                    continue
+            end = _word_end(text, place, stop, kinds)
             if end < 0:
                 state[CODE] = -1 - end
                 return suspend(words, count, place, PAGE_MISSING, state)
@@ -86,55 +85,36 @@ def cut_byte_level(
                 return suspend(words, count, place, LETTERS_FULL, state)
             count += 1
             place = end
+            at = first_behind(marks, found, at, place)
         place = close_sentence(batch, offsets, count, state)
+        at = first_behind(marks, found, at, place)
     return suspend(words, count, place, DONE, state)
 
 
 @bare_inline_kernel
-def _letters(text: Bytes, start: Int, stop: Int) -> tuple[np.uint64, np.uint64, Int]:
-    """The word of an optional space and ASCII letters at `start`, up to 15 bytes with what ends it:
-    its key, and its length; 0 if it is another kind of word, or longer."""
-    low, high = load8(text, start), np.uint64(0)
-    blank = np.int64(low & np.uint64(0xFF) == _BLANK)
-    marks = not_letter(low)
-    if blank:
-        marks &= ~_FIRST_MARK
-    length = np.int64(8)
-    if marks:
-        length = first_byte(marks)
-        after = low >> np.uint64(8 * length)
-        low = bytes_before(low, marks)
-    else:
-        high = load8(text, start + 8)
-        marks = not_letter(high)
-        if not marks:
-            return low, high, np.int64(0)
-        length += first_byte(marks)
-        after = high >> np.uint64(8 * (length - 8))
-        high = bytes_before(high, marks)
-    if start + length >= stop:
-        length = stop - start
-        low = low_bytes(low, min(length, 8))
-        high = low_bytes(high, max(length - 8, 0))
-    elif after & _FIRST_MARK:  # perhaps a letter too
-        length = np.int64(0)
-    if length <= blank:
-        length = np.int64(0)
-    low, high = marked_key(low, high, length)
-    return low, high, length
+def _ascii_key(
+    text: Bytes, place: Int, length: Int, others: np.uint64
+) -> tuple[np.uint64, np.uint64, bool]:
+    """The key of a word of an optional space and ASCII letters, digits or signs, and whether it is
+    one: not if it is another kind of word, longer than a key, may go on, or is a contraction.
 
-
-@bare_inline_kernel
-def _sign_end(text: Bytes, start: Int, stop: Int, kinds: Bytes) -> Int:
-    """Where a word of an optional space and one ASCII sign ends; -1 if it is not just that."""
-    first = start + np.int64(peek(text, start) == _BLANK)
-    if first + 1 >= stop:
-        return -1
-    sign, after = peek(text, first), peek(text, first + 1)
-    if sign >= 0x80 or after >= 0x80 or peek(kinds, sign) != OTHER or peek(kinds, after) == OTHER:
-        return -1
-    # An apostrophe may begin a contraction, though not behind a space.
-    return first + 1 if sign != _APOSTROPHE or first > start else -1
+    Args:
+        others: bits of the characters from `place` on that take a closer look.
+    """
+    low, high = np.uint64(peek8(text, place)), np.uint64(peek8(text, place + 8))
+    first, kept = low & _BYTE, min(length, LONGEST_KEY)
+    with_next = (np.uint64(2) << np.uint64(kept)) - np.uint64(1)
+    is_word = (
+        (others & with_next == 0)
+        & (length <= LONGEST_KEY)
+        & (length > np.int64(first == _BLANK))
+        & (first != _APOSTROPHE)
+        & (first != _NEWLINE)
+    )
+    low &= KEY_MASKS[2 * kept]
+    high &= KEY_MASKS[2 * kept + 1]
+    low, high = marked_key(low, high, kept)
+    return low, high, is_word
 
 
 @bare_kernel

@@ -15,6 +15,7 @@ from lmprep.tokenization.pieces import scratch_for
 from lmprep.tokenization.scanning import lookup, words
 from lmprep.tokenization.scanning.cuts import SEPARATORS, Cut
 from lmprep.tokenization.scanning.lookup import Output, Work
+from lmprep.tokenization.scanning.marks import new_marks
 from lmprep.tokenization.scanning.word_cache import WordCache, move_entries, new_cache
 from lmprep.tokenization.scanning.words import AHEAD, BATCH, FIELDS, STATE_FIELDS, Batch
 
@@ -61,6 +62,7 @@ class Scanner:
             words=np.zeros(FIELDS * (BATCH + AHEAD), np.uint64),
             letters=np.empty(_LETTERS, np.uint8),
             ends=np.empty(0, np.int64),
+            marks=new_marks(),
         )
         self._work = self._new_work(_WORD_BYTES)
         self.cache = _cache_of(min(FEWEST_SLOTS, most_slots))

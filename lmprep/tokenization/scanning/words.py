@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from lmprep.jit import Int, bare_inline_kernel, bare_kernel
 from lmprep.tokenization.scanning.bits import load8, low_bytes, poke, store
+from lmprep.tokenization.scanning.marks import Marks
 
 Bytes = NDArray[np.uint8]
 Int64s = NDArray[np.int64]
@@ -60,6 +61,12 @@ _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _OTHER_FACTOR = np.uint64(0xC2B2AE3D27D4EB4F)
 _HALF = np.uint64(32)
 
+KEY_MASKS = np.array(
+    [(1 << 8 * min(max(n - at, 0), 8)) - 1 for n in range(LONGEST_KEY + 1) for at in (0, 8)],
+    np.uint64,
+)
+"""The bits of a key of n bytes: two uint64 for each n from 0 on."""
+
 
 class Batch(NamedTuple):
     """Words that were cut.
@@ -69,11 +76,13 @@ class Batch(NamedTuple):
         letters: uint8, bytes of long words, normalized.
         ends: int64 [sentences], number of the batch's words up to the end of each sentence that
             ends in it.
+        marks: of the text that is cut next.
     """
 
     words: UInt64s
     letters: Bytes
     ends: Int64s
+    marks: Marks
 
 
 @bare_inline_kernel
