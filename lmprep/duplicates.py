@@ -181,6 +181,7 @@ def first_in(out: AnyPath, partition: Partition) -> NDArray[np.bool_]:
         raise InputError(
             f"partition {partition.ordinal} of source {partition.source} does not hold the text "
             "it held when its duplicates were looked for",
+            path=out,
             fix="Give the same input again, or start over with --force",
         )
     starts = np.load(_starts_path(out), allow_pickle=False)

@@ -30,7 +30,7 @@ class LmprepError(Exception):
     exit_code = 1
 
     def __init__(
-        self, what: str, *, fix: str = "", path: object = None, line: int | None = None
+        self, what: str, *, fix: str, path: object = None, line: int | None = None
     ) -> None:
         super().__init__(what)
         self.what = what

@@ -55,8 +55,8 @@ def find_recipe(name: str) -> Path:
     if name in recipes:
         return recipes[name].path
     near = get_close_matches(path.stem, recipes, 1)
-    hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(recipes)}"
     raise UsageError(
-        f"there is no such recipe: neither a TOML file nor one of `lmprep recipes`. {hint}",
+        "there is no such recipe: neither a TOML file nor one of `lmprep recipes`",
         path=name,
+        fix=f"Did you mean {near[0]}?" if near else f"There are {', '.join(recipes)}",
     )

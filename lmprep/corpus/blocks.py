@@ -178,7 +178,8 @@ def raw_blocks(part: Part) -> Iterator[bytes]:
                 done += len(block)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise InputError(f"cannot be read: {reason}", path=shown_path(part)) from error
+        fix = "Look at its rights and its disk, or leave it out of the inputs"
+        raise InputError(f"cannot be read: {reason}", fix=fix, path=shown_path(part)) from error
     except ValueError as error:
         where = f", {done} bytes of text into it" if done else ""
         program = NAMES[part.file.compression]

@@ -91,7 +91,11 @@ def _ranges(file: InputFile, settings: CorpusSettings, partition_bytes: int) -> 
             while (bound := search.next_bound(bounds[-1], partition_bytes)) is not None:
                 bounds.append(bound)
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", path=file.path) from error
+        raise InputError(
+            f"cannot be read: {error.strerror}",
+            path=file.path,
+            fix="Look at its rights and its disk, or leave it out of the inputs",
+        ) from error
     stops = [*bounds[1:], None]
     return [Part(file=file, start=a, stop=b) for a, b in zip(bounds, stops, strict=True)]
 

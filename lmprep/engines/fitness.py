@@ -31,7 +31,9 @@ def refuse_unfit(settings: BuildSettings, vocabulary: Vocabulary) -> None:
         command = f"lmprep vocab CORPUS -o TOK --algorithm {_ALGORITHMS[family]} --size 30000"
         raise UsageError(str(error), fix=f"Make a fitting vocabulary: {command}") from None
     except ValueError as error:
-        raise UsageError(str(error)) from None
+        raise UsageError(
+            str(error), fix="`lmprep docs objectives` says which settings go together"
+        ) from None
 
 
 def refuse_few_documents(settings: BuildSettings, inputs: Sequence[InputFile]) -> None:

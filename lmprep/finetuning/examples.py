@@ -272,7 +272,10 @@ def asked(example: Mapping[str, Any], name: str) -> str:
     """
     value = example.get(name)
     if not isinstance(value, str):
-        raise UsageError(f"an example has no text under {name!r}: {dict(example)}")
+        raise UsageError(
+            f"an example has no text under {name!r}: {dict(example)}",
+            fix=f'Give dictionaries like {{"{name}": "some text"}}',
+        )
     return value
 
 
@@ -282,5 +285,8 @@ def asked_words(example: Mapping[str, Any]) -> tuple[str, ...]:
     if words is None:
         words = asked(example, "text").split()
     if not words or not all(isinstance(word, str) and word for word in words):
-        raise UsageError(f"an example has no words: {dict(example)}")
+        raise UsageError(
+            f"an example has no words: {dict(example)}",
+            fix='Give dictionaries like {"words": ["some", "words"]} or {"text": "some words"}',
+        )
     return tuple(words)

@@ -77,6 +77,7 @@ class Start:
             raise UsageError(
                 f"--length {settings.length}: the model takes {limit} tokens at most",
                 path=self.description,
+                fix=f"Give --length {limit} or less, or leave it out",
             )
         return settings.length
 
@@ -176,7 +177,9 @@ def copy_weights(model: nn.Module, tensors: dict[str, Tensor], description: str)
         if found is None or found.shape != tensor.shape:
             shape = "nothing" if found is None else list(found.shape)
             raise CheckpointError(
-                f"it has {shape} as {name}, not {list(tensor.shape)}", path=description
+                f"it has {shape} as {name}, not {list(tensor.shape)}",
+                path=description,
+                fix="Take weights and configuration of the same model",
             )
         tensor.copy_(found)
     return left

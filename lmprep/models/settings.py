@@ -255,7 +255,10 @@ def model_settings(name_or_file: str, *, vocabulary_size: int, **changes: Any) -
             raise ValueError(f"vocabulary_size {stated} is below the tokenizer's {vocabulary_size}")
         return settings_from(ModelSettings, {"vocabulary_size": stated} | shape | changes)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"model {name_or_file}: {error}") from None
+        raise UsageError(
+            f"model {name_or_file}: {error}",
+            fix="`lmprep docs models` lists the settings of a model and what they may be",
+        ) from None
 
 
 def _named(name: str) -> dict[str, Any]:
@@ -274,8 +277,16 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         written = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UsageError("there is no such file", path=path) from None
+        raise UsageError(
+            "there is no such file",
+            path=path,
+            fix="Give a TOML file with the shape of a model, or a name from `lmprep docs models`",
+        ) from None
     except (OSError, ValueError) as error:
-        raise UsageError(f"not a readable TOML file: {error}", path=path) from None
+        raise UsageError(
+            f"not a readable TOML file: {error}",
+            path=path,
+            fix="Write lines like `layers = 4`; see `lmprep docs models`",
+        ) from None
     base = written.pop("base", None)
     return written if base is None else _named(str(base)) | written

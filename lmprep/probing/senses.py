@@ -112,7 +112,11 @@ def _senses(asked: Asked, records: list[Record], path: Path, layers: str) -> dic
             cosines = (all_vectors[chosen] @ all_vectors[chosen].T)[first, second]
             found[kind][lemma] = auc(cosines, same)
     if not found["static"]:
-        raise InputError("no lemma has two senses of which one occurs twice", path=path)
+        raise InputError(
+            "no lemma has two senses of which one occurs twice",
+            path=path,
+            fix="Give more uses of each word: two of one sense and one of another at least",
+        )
     figures = {
         kind: {
             "auc": float(np.mean(list(by_lemma.values()))),
@@ -130,7 +134,11 @@ def _pairs(asked: Asked, records: list[Record], path: Path, layers: str) -> dict
     kept = known & also
     same = np.array([str(record.values.get("label")) in _TRUE for record in records])[kept]
     if same.all() or not same.any():
-        raise InputError("all pairs have one label", path=path)
+        raise InputError(
+            "all pairs have one label",
+            path=path,
+            fix="Give pairs of both labels: of the same sense (T) and of different ones (F)",
+        )
     figures = {}
     for kind in first:
         cosines = (first[kind] * second[kind]).sum(1)[kept]

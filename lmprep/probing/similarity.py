@@ -54,7 +54,11 @@ def table_of_model(asked: Asked) -> WordTable:
     special = set(asked.vocabulary.special)
     found = {word: id for word, id in token_words(path).items() if id not in special}
     if not found:
-        raise UsageError("no token of it is a whole word", path=asked.description)
+        raise UsageError(
+            "no token of it is a whole word",
+            path=asked.description,
+            fix="Word similarity needs a vocabulary with words in it, see `lmprep vocab`",
+        )
     return WordTable(places=found, vectors=embeddings_of(asked))
 
 
@@ -91,7 +95,11 @@ def similarity_figures(table: WordTable, path: Path) -> dict[str, Any]:
             cosines.append(float(vectors[a] @ vectors[b]))
             scores.append(score)
     if len(scores) < 2:
-        raise UsageError(f"of its {total} pairs of words {len(scores)} are known", path=path)
+        raise UsageError(
+            f"of its {total} pairs of words {len(scores)} are known",
+            path=path,
+            fix="Give pairs of words of the corpus's language, or learn a larger vocabulary",
+        )
     return {
         "kind": "similarity",
         "spearman": float(spearmanr(cosines, scores).statistic),
@@ -134,7 +142,11 @@ def analogy_figures(table: WordTable, path: Path) -> dict[str, Any]:
             asked.append((a, b, c, d))
             sections.append(section)
     if not asked:
-        raise UsageError(f"of its {total} analogies none has all its words known", path=path)
+        raise UsageError(
+            f"of its {total} analogies none has all its words known",
+            path=path,
+            fix="Give analogies of the corpus's language, or learn a larger vocabulary",
+        )
     hits = _solved(table, np.array(asked))
     names = np.array(sections)
     return {

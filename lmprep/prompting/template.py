@@ -93,7 +93,9 @@ def load_template(path: Path) -> Template:
     try:
         refuse_unknown("key of a template", found, _KEYS)
     except ValueError as error:
-        raise UsageError(str(error), path=path) from None
+        raise UsageError(
+            str(error), path=path, fix=f"The keys of a template are {', '.join(_KEYS)}"
+        ) from None
     for key in ("description", "template", "separator"):
         if not isinstance(found.get(key, ""), str):
             _refuse(path, content, key, f"{key} is not a text", "Put it in quotes")

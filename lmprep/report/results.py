@@ -44,7 +44,11 @@ def read_results(path: Path, name: str) -> Results:
     try:
         content = json.loads(path.read_bytes())
     except ValueError as error:
-        raise InputError(f"not valid JSON ({error})", path=path) from None
+        raise InputError(
+            f"not valid JSON ({error})",
+            path=path,
+            fix="Give what `lmprep evaluate --json`, `lmprep finetune` or `lmprep prompt` wrote",
+        ) from None
     if isinstance(content, dict) and isinstance(content.get("figures"), dict):
         content = [content["figures"]]
     if _is_evaluations(content):

@@ -61,13 +61,14 @@ def beside(folder: Path) -> list[Results]:
 def run_sections(runs: Sequence[Run]) -> list[Element]:
     """What runs are, their curves, and what their attention sees."""
     return [
-        section("Runs", _overview(runs), *map(_settings, runs), id_="runs"),
+        section("Runs", overview(runs), *map(_settings, runs), id_="runs"),
         section("Curves", *_curves(runs), id_="curves"),
         section("Attention", *attention({run.name: run.recipe for run in runs}), id_="attention"),
     ]
 
 
-def _overview(runs: Sequence[Run]) -> Element:
+def overview(runs: Sequence[Run]) -> Element:
+    """A table with a row for each run."""
     header = (
         "run", "model", "objective", "steps", "tokens", "seconds", "loss at the end", "optimizer",
         "lr", "schedule", "batch tokens", "seed",
@@ -80,8 +81,11 @@ def _row(run: Run) -> tuple[str, ...]:
     last = trained[-1]
     losses = [line["loss"] for line in trained if "loss" in line]
     settings = run.recipe["pretrain"]
+    names = ("optimizer", "lr", "schedule", "batch_tokens", "seed")
+    # A rate that was left to its default hangs on the model: the log has it.
+    reached = {"lr": max((line["lr"] for line in trained if "lr" in line), default=None)}
     written = (
-        settings.get(name) for name in ("optimizer", "lr", "schedule", "batch_tokens", "seed")
+        reached.get(name) if settings.get(name) is None else settings[name] for name in names
     )
     return (
         run.name,

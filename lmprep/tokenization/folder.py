@@ -35,6 +35,7 @@ _MAIN = "tokenizer.json"
 _CONFIG = "tokenizer_config.json"
 _SPECIAL = "special_tokens_map.json"
 _TRAINING = "training.json"
+_MAKE_ONE = "Make one with `lmprep vocab`, or fetch this one again"
 _VOCABULARY_FILES = ("vocab.txt", "vocab.json", "merges.txt")
 FILES = (_MAIN, _CONFIG, _SPECIAL, *_VOCABULARY_FILES, _TRAINING)
 
@@ -199,7 +200,7 @@ def _read_tokenizer(file: Path) -> tuple[Tokenizer, str]:
     except InputError:
         raise
     except Exception as error:  # the library raises no narrower class
-        raise InputError(f"not a tokenizer: {error}", path=file) from error
+        raise InputError(f"not a tokenizer: {error}", path=file, fix=_MAKE_ONE) from error
     return tokenizer, hashlib.sha256(content).hexdigest()
 
 
@@ -215,16 +216,16 @@ def _refusing_panics(path: str | Path) -> Iterator[None]:
         if type(error).__name__ != "PanicException":
             raise
         what = f"not a tokenizer that works ({error})"
-        raise InputError(what, path=path, fix="Make or download it again") from None
+        raise InputError(what, path=path, fix=_MAKE_ONE) from None
 
 
 def _read_json(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise InputError(f"not JSON: {error}", path=file) from error
+        raise InputError(f"not JSON: {error}", path=file, fix=_MAKE_ONE) from error
     if not isinstance(content, dict):
-        raise InputError("not a JSON object", path=file)
+        raise InputError("not a JSON object", path=file, fix=_MAKE_ONE)
     return content
 
 

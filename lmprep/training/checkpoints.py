@@ -24,7 +24,7 @@ from torch import Tensor
 
 from lmprep.errors import CheckpointError
 from lmprep.files import canonical_json, json_sha256, sync_folder, sync_tree
-from lmprep.training.tensor_files import read_tensors, write_tensors
+from lmprep.training.tensor_files import TAKE_ANOTHER, read_tensors, write_tensors
 
 FOLDER = "checkpoints"
 FREE_SPACE = "Free some space, then run the same command with --resume to go on from there"
@@ -223,13 +223,19 @@ def load(run: Path, step: int, *, model_only: bool = False) -> Checkpoint:
 
 def _read_state(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
-        raise CheckpointError("there is no such checkpoint", path=folder)
+        raise CheckpointError(
+            "there is no such checkpoint",
+            path=folder,
+            fix="Give one of the folders under checkpoints/ of the run",
+        )
     path = folder / _STATE
     try:
         state = json.loads(path.read_bytes())
         stated = state.pop("state_sha256")
     except (OSError, ValueError, AttributeError, KeyError):
-        raise CheckpointError("the checkpoint has no readable state", path=path) from None
+        raise CheckpointError(
+            "the checkpoint has no readable state", path=path, fix=TAKE_ANOTHER
+        ) from None
     if stated != json_sha256(state):
-        raise CheckpointError("its checksum does not fit its content", path=path)
+        raise CheckpointError("its checksum does not fit its content", path=path, fix=TAKE_ANOTHER)
     return dict(state)

@@ -108,7 +108,9 @@ class TrainingData:
         try:
             self._order = Order([len(dataset) for dataset in self.datasets], seed, weights)
         except ValueError as error:
-            raise UsageError(str(error), path=folders[0]) from None
+            raise UsageError(
+                str(error), path=folders[0], fix="Give datasets with rows, and --weights above 0"
+            ) from None
         self._epochs = Epochs(self.datasets, static=static)
         self._seed, self._static = seed, static
         short = self.tokens < _NEARLY_FULL * self.rows * length

@@ -27,6 +27,8 @@ from lmprep.training.tasks import Task
 
 _log = logging.getLogger("lmprep")
 
+_SAME_SHAPE = "Leave --model out: the model then takes its shape from --init"
+
 # Parts of a model that are no part of what it has learnt of the language.
 _HEADS = (
     "encoder.pooler", "masked_token_head", "pair_head", "span_boundary_head",
@@ -104,6 +106,7 @@ def begin_from(model: LanguageModel, initial: Initial) -> list[str]:
                     f"{name} has the shape {list(initial.tensors[name].shape)}, not "
                     f"{list(state[name].shape)}",
                     path=initial.description,
+                    fix=_SAME_SHAPE,
                 )
             state[name].copy_(initial.tensors[name])
     if fresh:
@@ -117,7 +120,7 @@ def _heads_of(names: set[str], what: str, initial: Initial) -> list[str]:
     """The heads that parameters belong to, in words."""
     heads = {head for head in _HEADS for name in names if name.startswith(f"{head}.")}
     if other := sorted(name for name in names if not name.startswith(tuple(heads) or " ")):
-        raise CheckpointError(f"it {what} {other[0]}", path=initial.description)
+        raise CheckpointError(f"it {what} {other[0]}", path=initial.description, fix=_SAME_SHAPE)
     return [_in_words(head) for head in _HEADS if head in heads]
 
 

@@ -64,7 +64,9 @@ class Setup:
         try:
             return spellings_of(tokens, first.vocabulary.special, self.model.vocabulary_size)
         except ValueError as error:
-            raise UsageError(str(error), path=path) from None
+            raise UsageError(
+                str(error), path=path, fix="`lmprep docs elmo` has models that read tokens"
+            ) from None
 
 
 def prepare(

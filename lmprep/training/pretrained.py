@@ -23,6 +23,7 @@ from lmprep.models.settings import ModelSettings
 from lmprep.training import checkpoints, run_folder
 
 _WEIGHTS, _INDEX = "model.safetensors", "model.safetensors.index.json"
+_FETCH_AGAIN = "Fetch or write the folder again"
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _CHECKPOINT = re.compile(r"step-(\d+)")
 
@@ -108,7 +109,9 @@ def _from_folder(folder: Path, description: str) -> Pretrained:
     try:
         ours = from_hf(_read_weights(folder), settings, class_name)
     except ValueError as error:
-        raise CheckpointError(str(error), path=folder) from None
+        raise CheckpointError(
+            str(error), path=folder, fix="Take weights and config.json of the same model"
+        ) from None
     pooled = "encoder.pooler.weight" in ours
     return Pretrained(
         settings=replace(settings, pooler=pooled) if settings.kind == "encoder" else settings,
@@ -124,7 +127,9 @@ def _read_weights(folder: Path) -> dict[str, Tensor]:
         try:
             tensors |= load_file(path)
         except (OSError, SafetensorError) as error:
-            raise CheckpointError(f"not a readable safetensors file ({error})", path=path) from None
+            raise CheckpointError(
+                f"not a readable safetensors file ({error})", path=path, fix=_FETCH_AGAIN
+            ) from None
     return tensors
 
 
@@ -135,7 +140,9 @@ def _weight_files(folder: Path) -> list[Path]:
     if (folder / _INDEX).is_file():
         names = sorted(set(_read_json(folder / _INDEX).get("weight_map", {}).values()))
         if strange := [name for name in names if Path(name).name != name]:
-            raise CheckpointError(f"{strange[0]!r} is not a file name", path=folder / _INDEX)
+            raise CheckpointError(
+                f"{strange[0]!r} is not a file name", path=folder / _INDEX, fix=_FETCH_AGAIN
+            )
         return [folder / name for name in names]
     pickled = [path.name for path in (*folder.glob("*.bin"), *folder.glob("*.pt"))]
     what = f"; {pickled[0]} is a pickle, which is not read: it can run code" if pickled else ""
@@ -151,9 +158,9 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_bytes())
     except ValueError as error:
-        raise CheckpointError(f"not valid JSON ({error})", path=path) from None
+        raise CheckpointError(f"not valid JSON ({error})", path=path, fix=_FETCH_AGAIN) from None
     if not isinstance(content, dict):
-        raise CheckpointError("not a JSON object", path=path)
+        raise CheckpointError("not a JSON object", path=path, fix=_FETCH_AGAIN)
     return content
 
 
@@ -168,7 +175,11 @@ def was_on_hub(name: str) -> bool:
 
 def _from_hub(name: str) -> Pretrained:
     if not _HUB_NAME.fullmatch(name):
-        raise UsageError("there is no such folder", path=name)
+        raise UsageError(
+            "there is no such folder",
+            path=name,
+            fix="Give a run, an exported folder, or a name of the Hugging Face hub",
+        )
     folder = _download(name)
     return _from_folder(folder, f"{name} at {folder.name}")
 

@@ -224,7 +224,11 @@ def recorded_model(run: Path, name: str) -> ModelSettings | None:
     try:
         return settings_from(ModelSettings, recipe["model"])
     except ValueError as error:
-        raise CheckpointError(f"table model: {error}", path=run / RECIPE) from None
+        raise CheckpointError(
+            f"table model: {error}",
+            path=run / RECIPE,
+            fix="Put the file back as the run wrote it; --restart begins the run anew",
+        ) from None
 
 
 def recorded_validation(run: Path) -> Path | None:

@@ -59,7 +59,11 @@ class Teacher:
         wanted = model.state_dict().keys()
         missing = [n for n in wanted - self.found.tensors.keys() if not n.startswith(_HEADS)]
         if missing:
-            raise CheckpointError(f"it has no {min(missing)}", path=self.found.description)
+            raise CheckpointError(
+                f"it has no {min(missing)}",
+                path=self.found.description,
+                fix="Take weights and configuration of the same model",
+            )
         model.to_empty(device="cpu")
         tensors = {k: v.float() for k, v in self.found.tensors.items() if k in wanted}
         model.load_state_dict(tensors, strict=False)

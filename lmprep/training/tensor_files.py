@@ -37,6 +37,8 @@ _DTYPES = {
     torch.uint8: "U8",
     torch.bool: "BOOL",
 }
+TAKE_ANOTHER = "Take another checkpoint of the run, which itself goes on from its last good one"
+"""What to do about a damaged checkpoint."""
 _PIECE = 1 << 24  # bytes hashed and written at once: little enough to stay in the cache between
 
 
@@ -104,11 +106,14 @@ def read_tensors(path: Path, entry: Mapping[str, Any]) -> dict[str, Tensor]:
 
 def _check(path: Path, entry: Mapping[str, Any]) -> None:
     if not path.is_file():
-        raise CheckpointError("the file is missing", path=path)
+        raise CheckpointError("the file is missing", path=path, fix=TAKE_ANOTHER)
     if path.stat().st_size != entry["bytes"]:
         raise CheckpointError(
             f"the file is damaged: {path.stat().st_size} bytes instead of {entry['bytes']}",
             path=path,
+            fix=TAKE_ANOTHER,
         )
     if file_sha256(path) != entry["sha256"]:
-        raise CheckpointError("the file is damaged: its SHA-256 does not fit", path=path)
+        raise CheckpointError(
+            "the file is damaged: its SHA-256 does not fit", path=path, fix=TAKE_ANOTHER
+        )

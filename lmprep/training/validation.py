@@ -145,7 +145,11 @@ def score(
         DatasetError: there are none, or nothing in them is to be predicted.
     """
     if len(dataset) == 0:
-        raise DatasetError("the dataset holds no rows to score", path=dataset.folder)
+        raise DatasetError(
+            "the dataset holds no rows to score",
+            path=dataset.folder,
+            fix="Build it from more text: `lmprep inspect` tells what was dropped, and why",
+        )
     task = replace(
         task_of(dataset.manifest, dataset.folder), longest_span=model.settings.span_boundary
     )
@@ -174,7 +178,11 @@ def score(
                     outputs.ngram_scores_PP, batch.labels.ngrams_P
                 )
     if not labels.any():
-        raise DatasetError("nothing in the dataset is to be predicted", path=dataset.folder)
+        raise DatasetError(
+            "nothing in the dataset is to be predicted",
+            path=dataset.folder,
+            fix="Build it anew with a higher share of masked tokens, or from more text",
+        )
     tallies = {
         name: Tally(count=int(count), loss=loss, correct=int(correct))
         for name, count, (loss, correct) in zip(_PARTS, counts, sums.tolist(), strict=True)

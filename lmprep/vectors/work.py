@@ -50,9 +50,15 @@ class Work:
         try:
             settings.check_objective(self.dataset.manifest["objective"])
         except ValueError as error:
-            raise UsageError(str(error), path=folder) from None
+            raise UsageError(
+                str(error), path=folder, fix="`lmprep docs word-vectors` has the way from text"
+            ) from None
         if len(self.dataset) == 0:
-            raise UsageError("the dataset holds no rows to learn from", path=folder)
+            raise UsageError(
+                "the dataset holds no rows to learn from",
+                path=folder,
+                fix="Build it from more text: `lmprep inspect` tells what was dropped, and why",
+            )
         self.objective_settings = stored_objective(self.dataset.manifest)[1]
         if counts is not None:
             self.counts = counts

@@ -21,6 +21,7 @@ from lmprep.report.curves import Curve
 from lmprep.report.dataset_panels import Histogram, NamedCounts, Shares
 from lmprep.report.elements import element, shown, table
 from lmprep.report.page import embedded
+from lmprep.report.runs import Run, overview
 from lmprep.report.svg import brief, ticks
 from tests.corpora import build_dataset, make_tokenizer, write_corpus
 
@@ -58,6 +59,16 @@ def test_columns_of_numbers_go_to_the_right():
     cells = table("c", ("name", "n", "m"), [("a", "1", "x"), ("b", "", "2")]).findall(".//td")
 
     assert [cell.get("class") for cell in cells] == ["number", None, "number", None]
+
+
+@pytest.mark.parametrize(("given", "shown_rate"), [(2e-4, "0.0002"), (None, "0.0005")])
+def test_a_rate_that_was_left_to_its_default_is_the_highest_of_the_log(given, shown_rate):
+    lines = [{"step": 10 * i, "loss": 9.0, "lr": rate} for i, rate in enumerate((1e-4, 5e-4, 0), 1)]
+    recipe = {"pretrain": {"lr": given}}
+    rows = overview([Run(name="a", config={}, recipe=recipe, lines=lines)]).findall(".//tr")
+    header, cells = (["".join(cell.itertext()) for cell in row] for row in rows)
+
+    assert cells[header.index("lr")] == shown_rate
 
 
 @pytest.mark.parametrize(

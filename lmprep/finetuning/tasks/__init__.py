@@ -60,5 +60,8 @@ def task_for(settings: FinetuneSettings, model: ModelSettings, vocabulary: Vocab
             fix="Leave out --unfreeze-last",
         )
     if settings.unfreeze_last is not None and settings.unfreeze_last > model.layers:
-        raise UsageError(f"--unfreeze-last {settings.unfreeze_last}: it has {model.layers} layers")
+        raise UsageError(
+            f"--unfreeze-last {settings.unfreeze_last}: it has {model.layers} layers",
+            fix=f"Give 0 to {model.layers}, or leave it out for all of them",
+        )
     return table[name](settings, vocabulary)

@@ -54,7 +54,10 @@ class ChoiceExamples(Task[ChoiceExample]):
         """From `text` and `choices`."""
         choices = given.get("choices")
         if not isinstance(choices, list | tuple) or not choices:
-            raise UsageError(f"an example has no list of choices: {dict(given)}")
+            raise UsageError(
+                f"an example has no list of choices: {dict(given)}",
+                fix='Give dictionaries like {"text": "a question", "choices": ["yes", "no"]}',
+            )
         return ChoiceExample(context=asked(given, "text"), choices=tuple(map(str, choices)))
 
     def answers(
