@@ -10,6 +10,7 @@ import contextlib
 import io
 import json
 import logging
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -31,8 +32,9 @@ _VOCABULARIES = {
 # A model of each kind.
 _MODELS = {
     "mlm": "bert-tiny", "span": "bert-tiny", "clm": "gpt2-tiny", "t5": "t5-tiny",
-    "bart": "bart-tiny", "ul2": "t5v1.1-tiny", "bilm": "elmo-tiny",
+    "bart": "bart-tiny", "ul2": "t5v1.1-tiny", "bilm": "elmo-tiny", "electra": "electra-tiny",
 }  # fmt: skip
+_WITH_DECODERS = {"t5", "bart", "ul2"}
 _VECTORS = {
     "word2vec-tiny": "skipgram", "cbow-tiny": "skipgram", "glove-tiny": "cooccurrence",
 }  # fmt: skip
@@ -66,6 +68,8 @@ def parts() -> Iterator[Part]:
         yield Part(f"vocab {algorithm}", list(_learning(algorithm)))
     for family in FAMILIES:
         yield Part(f"vocabulary of {family}, encode, decode", list(_encoding(family)))
+    yield Part("encode with another tokenizer", list(_encoding_by_the_library()))
+    yield Part("overlap", [["overlap", "corpus.txt", "records.jsonl"]])
     for objective in FORMS:
         yield Part(f"build and verify {objective}", list(_objective(objective)))
     if find_spec("torch") is not None:
@@ -139,6 +143,22 @@ def _encoding(family: str) -> Iterator[Step]:
     yield ["decode", "-t", family, f"{family}.text", "-o", f"{family}.txt"]
 
 
+def _encoding_by_the_library() -> Iterator[Step]:
+    """A tokenizer whose words the library has to encode, of text with words of any length."""
+    yield _change_tokenizer
+    yield ["encode", "-t", "other", "corpus.txt", "words.txt", "-o", "other.arrow"]
+
+
+def _change_tokenizer() -> None:
+    """Write BERT's vocabulary again, with words cut another way."""
+    from tokenizers import Tokenizer, pre_tokenizers
+
+    shutil.copytree("bert", "other")
+    tokenizer = Tokenizer.from_file("bert/tokenizer.json")
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.save("other/tokenizer.json")
+
+
 def _vocab(corpus: str, out: str, algorithm: str, size: int, flags: list[str]) -> list[str]:
     return ["vocab", corpus, "-o", out, "--algorithm", algorithm, "--size", str(size), *flags]
 
@@ -192,7 +212,18 @@ def _training(objective: str, model: str) -> list[Step]:
         ["pretrain", out, "-o", f"{run}-fp32", "--precision", "fp32", *usual],
         ["pretrain", out, "-o", f"{run}-bf16", "--precision", "bf16", *usual],
         ["evaluate", f"{run}-fp32", f"{out}-valid"],
+        *([partial(_count_labels, out)] if objective in _WITH_DECODERS else []),
     ]
+
+
+def _count_labels(out: str) -> None:
+    """Count labels of rows without reading the rows, as a training on several ranks does."""
+    import numpy as np
+
+    from lmprep.shards.reader import Dataset
+
+    dataset = Dataset(Path(out))
+    dataset.row_counts(np.arange(2), "labels", dataset.vocabulary.maskable)
 
 
 def _vectors(objective: str, model: str) -> list[Step]:

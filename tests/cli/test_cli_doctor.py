@@ -30,7 +30,9 @@ COMMANDS = (
 )
 
 
-def run_with(cache: Path, cwd: Path, *command: str, before: tuple[str, ...] = ()):
+def run_with(
+    cache: Path, cwd: Path, *command: str, before: tuple[str, ...] = (), seconds: int = 300
+):
     """Run a command with a kernel cache of its own; it must do."""
     return subprocess.run(
         [*before, *LMPREP, *command],
@@ -38,7 +40,7 @@ def run_with(cache: Path, cwd: Path, *command: str, before: tuple[str, ...] = ()
         env={**os.environ, "LMPREP_CACHE_DIR": str(cache)},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=seconds,
         check=True,
     )
 
@@ -174,6 +176,16 @@ def test_a_part_that_fails_says_which_command_it_was(run, monkeypatch):
     assert ended.code != 0
     assert "none" in ended.err
     assert "Traceback" not in ended.err
+
+
+@pytest.mark.long
+def test_warming_leaves_no_kernel_out(tmp_path):
+    warmed = run_with(tmp_path / "cache", tmp_path, "doctor", "--warm", "--json", seconds=1500)
+    facts = json.loads(warmed.stdout)["facts"]
+    compiled, _, kernels = facts["kernels compiled"].partition(" of ")
+
+    assert compiled == kernels
+    assert "MB/s" in facts["encoding"]
 
 
 def test_every_algorithm_family_and_objective_is_warmed():
