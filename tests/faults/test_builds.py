@@ -1,6 +1,7 @@
 """Builds that are killed, run out of room or of handles, and end as an undisturbed one.
 
-`pytest tests/faults/test_builds.py --rounds 200` for the whole battery.
+`pytest tests/faults/test_builds.py --rounds 120 --junitxml kills.xml` for the whole battery: what
+landed of the kills at random times stands in the file, two a round at most on average.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import pytest
 
 from lmprep.shards.manifest import MANIFEST, RECEIPTS
 from tests.corpora import make_tokenizer, tree, write_corpus
+from tests.faults.killed_builds import POINTS
 
 ROOT = Path(__file__).parents[2]
 OBJECTIVES = {
@@ -109,9 +111,35 @@ def workers_of(process: int) -> list[int]:
     return found
 
 
+@pytest.mark.long
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_build_killed_at_a_commit_point_ends_as_an_undisturbed_one(request, tmp_path):
+    corpus = write_corpus(tmp_path / "corpus.txt", documents=40)
+    tok = make_tokenizer(corpus, tmp_path / "tok")
+    rounds = request.config.getoption("--rounds")
+    command = ["build", "mlm", str(corpus), "-t", str(tok), "--length", "48", "--workers", "1"]
+    command += ["--partition-size", "1kB", *OBJECTIVES["mlm"][1]]
+    (tmp_path / "builds").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.faults.killed_builds"],
+        input=json.dumps(
+            {"command": command, "copies": 2, "folder": str(tmp_path / "builds"), "rounds": rounds}
+        ),
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+
+    assert report["different"] == []
+    assert report["kills"] == dict.fromkeys(POINTS, rounds)
+    assert report["shards"]["out"] >= 10
+
+
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc")
-def test_a_build_that_is_killed_again_and_again_ends_as_an_undisturbed_one(builds, tmp_path, round):
-    dice = random.Random(round)
+def test_a_build_that_is_killed_again_and_again_ends_as_an_undisturbed_one(
+    builds, tmp_path, round, record_property
+):
+    dice, kills = random.Random(round), 0
     build = builds(list(OBJECTIVES)[round % len(OBJECTIVES)])
     out = tmp_path / "killed" / "out"
     for _ in range(dice.randint(1, 3)):
@@ -124,6 +152,7 @@ def test_a_build_that_is_killed_again_and_again_ends_as_an_undisturbed_one(build
         victim = dice.choice([running.pid, *workers])
         if running.poll() is None:
             os.kill(victim, signal.SIGKILL)
+            kills += 1
         _, errors = running.communicate()
         assert running.returncode in (0, 1, -signal.SIGKILL), errors
         if running.returncode == 1:
@@ -136,6 +165,7 @@ def test_a_build_that_is_killed_again_and_again_ends_as_an_undisturbed_one(build
                     (out / shard["file"]).stat().st_size == shard["bytes"] for shard in listed
                 )
     subprocess.run(build.into(out.parent, "--resume"), check=True, capture_output=True)
+    record_property("kills", kills)
 
     assert tree(out.parent) == build.whole
 
