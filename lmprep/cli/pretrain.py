@@ -198,7 +198,7 @@ def _default(name: str) -> str:
             "ngram_weight",
         )
     )
-    + ", keep_last; of word vectors: width, threads, ceiling, power.",
+    + ", keep_last; of word vectors: width, threads, ceiling, power, removed.",
 )
 @click.option(
     "--resume",

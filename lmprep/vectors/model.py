@@ -62,6 +62,7 @@ class WordVectors:
 
     def __init__(self, settings: VectorSettings, vocabulary_size: int) -> None:
         self.glove = settings.family == "glove"
+        self._removed = settings.removed or 0
         shape = (vocabulary_size, settings.width)
         random = np.random.default_rng(int(key_for(settings.seed, "vectors")))
 
@@ -93,9 +94,10 @@ class WordVectors:
                 there[name][:] = value.numpy()
 
     def result(self) -> Floats:
-        """The vectors to use, [V, D]: of GloVe the sum of both (section 4.2), else the first."""
+        """The vectors to use, [V, D]: of GloVe the sum of both (section 4.2), else the first; less
+        their mean and largest components."""
         vectors, contexts = self.parameters["vectors"], self.parameters["contexts"]
-        return vectors + contexts if self.glove else vectors
+        return without_components(vectors + contexts if self.glove else vectors, self._removed)
 
     def learn(self, block: Block, rates: Rates, pool: ThreadPoolExecutor | None = None) -> float:
         """Learn from a block, in as many parts as `pool` has threads; the sum of the losses."""
@@ -150,6 +152,22 @@ class WordVectors:
             inputs,
             outputs,
         )
+
+
+def without_components(vectors: Floats, count: int) -> Floats:
+    """Vectors less their mean and their `count` largest principal components; as they are for 0.
+
+    Args:
+        vectors: float32 [V, D].
+        count: below D.
+    """
+    if not count:
+        return vectors
+    centred = vectors - vectors.mean(0, dtype=np.float64)
+    _, directions = np.linalg.eigh(centred.T @ centred)  # the largest comes last
+    largest = directions[:, -count:]
+    left: Floats = (centred - (centred @ largest) @ largest.T).astype(np.float32)
+    return left
 
 
 def _four(arrays: dict[str, Floats]) -> tuple[Floats, Floats, Floats, Floats]:

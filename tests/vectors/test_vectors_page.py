@@ -45,4 +45,9 @@ def test_the_defaults_are_those_of_the_settings():
     assert f"| `--epochs` | {word2vec.epochs}; glove {glove.epochs} |" in PAGE
     assert f"| `--lr` | {word2vec.lr}; cbow {cbow.lr}; glove {glove.lr} |" in PAGE
     assert f"| {glove.ceiling:g}, {glove.power} |" in PAGE
+    assert [VectorSettings(model=m).removed for m in ("glove-base", "glove-tiny", "cbow-base")] == [
+        3,
+        1,
+        0,
+    ]
     assert cbow.epochs == word2vec.epochs

@@ -20,6 +20,7 @@ from lmprep.recipe import run_recipe
 from lmprep.recipe_file import load_recipe
 from lmprep.settings import CorpusSettings, VocabSettings
 from lmprep.vectors.folder import words_and_vectors
+from lmprep.vectors.model import without_components
 from lmprep.vectors.scores import load_vectors
 from lmprep.vectors.settings import MODELS, VectorSettings
 from lmprep.vectors.training import train_vectors
@@ -110,17 +111,35 @@ def test_they_predict_held_out_text_better_than_frequencies(trained, folder):
     assert figures["predictions"] > 50
 
 
-def test_glove_gives_the_sum_of_both_vectors(folder, trained):
+def test_glove_gives_the_sum_of_both_vectors_less_what_they_share(folder, trained):
     family, run = trained
     found = load_file(run / "vectors.safetensors")["vectors"]
     vectors, _ = load_vectors(run)
     words, table = words_and_vectors(run, vectors)
     read = KeyedVectors.load_word2vec_format(str(run / "vectors.txt"))
-    both = vectors.parameters["vectors"] + vectors.parameters["contexts"]
+    wanted = vectors.parameters["vectors"]
+    if family == "glove":
+        wanted = wanted + vectors.parameters["contexts"]
+        wanted = wanted - wanted.mean(0)
+        left, sizes, right = np.linalg.svd(wanted, full_matrices=False)
+        sizes[0] = 0
+        wanted = left * sizes @ right
 
     assert words == read.index_to_key
     assert np.array_equal(table, read.vectors)
-    assert np.array_equal(found, both if family == "glove" else vectors.parameters["vectors"])
+    assert np.allclose(found, wanted, atol=1e-6)
+
+
+def test_the_largest_components_are_those_taken_out():
+    random = np.random.default_rng(0)
+    small = random.normal(size=(50, 6)).astype(np.float32) * [0.1, 0.2, 5, 0.3, 3, 0.2]
+    vectors = (small + np.array([7, 0, 0, -2, 0, 0])).astype(np.float32)
+
+    assert without_components(vectors, 0) is vectors
+    left = without_components(vectors, 2)
+    assert left.dtype == np.float32
+    assert np.abs(left.mean(0)).max() < 1e-5
+    assert np.array_equal(left.std(0) > 0.05, [True, True, False, True, False, True])
 
 
 @pytest.mark.parametrize("family", SMALL)
@@ -184,6 +203,7 @@ def test_a_run_of_vectors_is_no_model_to_export(trained, tmp_path):
     [
         ({"model": "bert-mini"}, "there is no model of word vectors 'bert-mini'"),
         ({"ceiling": 10.0}, "ceiling is for GloVe"),
+        ({"removed": 32}, "removed 32 must be from 0 to 31"),
         ({"epochs": -1}, "epochs -1 must be above 0"),
         ({"lr": 1.5}, "lr 1.5 must be below 1"),
         ({"threads": 0}, "threads 0 must be at least 1"),
