@@ -20,9 +20,10 @@ if "LMPREP_CACHE_DIR" not in os.environ:
 # As the command line does: on a busy machine threads that wait awake triple the time of a step.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-# No deadline: the first call of a kernel compiles it. The same examples in every run.
-settings.register_profile("lmprep", deadline=None, derandomize=True)
-settings.load_profile("lmprep")
+# No deadline: the first call of a kernel compiles it. The same examples in every run, and fewer of
+# them in the short one.
+settings.register_profile("long", deadline=None, derandomize=True)
+settings.register_profile("short", settings.get_profile("long"), max_examples=40)
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
@@ -32,6 +33,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--rounds", type=int, default=1, help="of each attack of tests/faults (default 1)"
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("short" if config.getoption("--rounds") == 1 else "long")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

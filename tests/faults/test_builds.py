@@ -1,7 +1,7 @@
 """Builds that are killed, run out of room or of handles, and end as an undisturbed one.
 
-`pytest tests/faults/test_builds.py --rounds 120 --junitxml kills.xml` for the whole battery: what
-landed of the kills at random times stands in the file, two a round at most on average.
+`pytest tests/faults/test_builds.py --rounds 120 --junitxml kills.xml` for the whole battery: the
+file tells how many kills at random moments landed in each round.
 """
 
 from __future__ import annotations
