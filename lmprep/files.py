@@ -81,14 +81,14 @@ def _host() -> str:
 
 
 def temporary_of(name: str) -> str | None:
-    """The final name of a temporary file of ours; None for any other name."""
+    """The final name of a temporary file or folder of ours; None for any other name."""
     parts = name.rsplit(".", 3)
     ours = len(parts) == 4 and name.startswith(".") and parts[3] == "tmp" and parts[2].isdecimal()
     return parts[0][1:] if ours else None
 
 
 def remove_abandoned(folder: AnyPath) -> None:
-    """Remove temporary files that processes of this machine left when they were killed."""
+    """Remove what is temporary and was left by processes of this machine that were killed."""
     if isinstance(folder, RemotePath):
         return
     for path in folder.glob(".*.tmp"):
@@ -96,16 +96,24 @@ def remove_abandoned(folder: AnyPath) -> None:
             continue
         _, host, process, _ = path.name.rsplit(".", 3)
         if host == _host() and not _is_alive(int(process)):
-            path.unlink(missing_ok=True)
+            _remove(path)
 
 
 def remove_temporaries(folder: AnyPath) -> None:
-    """Remove all temporary files of ours, whoever is writing them."""
+    """Remove all temporary files and folders of ours, whoever is writing them."""
     if isinstance(folder, RemotePath):
         return
     for path in folder.glob(".*.tmp"):
         if temporary_of(path.name) is not None:
-            path.unlink(missing_ok=True)
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder, if it is still there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _is_alive(process: int) -> bool:

@@ -15,6 +15,7 @@ from lmprep.files import (
     create_json,
     move,
     remove_abandoned,
+    remove_temporaries,
     remove_tree,
     temporary_of,
 )
@@ -227,9 +228,10 @@ def clear(folders: Sequence[AnyPath]) -> None:
             )
         # A crash in between leaves an unfinished build, which can be cleared again.
         _reopen(folder)
+        remove_temporaries(folder)
         paths: list[AnyPath] = list(folder.iterdir())
         for path in paths:
-            if temporary_of(path.name) or _is_written_by_us(path.name):
+            if _is_written_by_us(path.name):
                 path.unlink()
         for name in (RECEIPTS, PARTIALS, "tokenizer"):
             remove_tree(folder / name)

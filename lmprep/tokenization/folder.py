@@ -12,9 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +21,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from lmprep.errors import InputError, UsageError
-from lmprep.files import atomic_file, canonical_json, sync_folder
+from lmprep.files import atomic_file, atomic_folder, canonical_json
 from lmprep.remote import AnyPath, RemotePath
 from lmprep.settings import FAMILIES, VocabSettings
 from lmprep.tokenization.families import TABLE, special_tokens
@@ -274,25 +271,18 @@ def _vocabulary_files(tokenizer: Tokenizer, family: str) -> dict[str, bytes]:
 
 
 def _publish(contents: Mapping[str, bytes], folder: AnyPath) -> None:
-    """Write a folder under a temporary name, flush it to disk, and give it its name."""
+    """Write a folder, whole or not at all."""
     if isinstance(folder, RemotePath):
         _put(contents, folder)
         return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        for name, content in contents.items():
-            with atomic_file(temporary / name) as file:
-                file.write(content)
-        temporary.chmod(0o777 & ~_umask())
-        os.rename(temporary, folder)
-        sync_folder(folder.parent)
+        with atomic_folder(folder) as temporary:
+            for name, content in contents.items():
+                (temporary / name).write_bytes(content)
     except OSError as error:
         if not folder.exists():
             raise
         raise UsageError("already exists", fix="Choose another name", path=folder) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _put(contents: Mapping[str, bytes], folder: RemotePath) -> None:
@@ -302,9 +292,3 @@ def _put(contents: Mapping[str, bytes], folder: RemotePath) -> None:
     for name in sorted(contents, key=lambda name: name == _MAIN):
         with atomic_file(folder / name) as file:
             file.write(contents[name])
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -199,6 +199,9 @@ def test_what_killed_processes_left_is_removed_and_what_others_write_is_not(
     for process in (dead, alive):
         (out / f".data-00000-00000-00.arrow.{files._host()}.{process}.tmp").write_bytes(b"half")
     (out / f".plan.json.elsewhere.{dead}.tmp").write_bytes(b"half")
+    half = out / f".tokenizer.{files._host()}.{dead}.tmp"
+    half.mkdir()
+    (half / "vocab.txt").write_bytes(b"half")
     build(corpus, tokenizer, out)
     left = {name for name in tree(tmp_path) if name.endswith(".tmp")}
 
@@ -207,6 +210,11 @@ def test_what_killed_processes_left_is_removed_and_what_others_write_is_not(
         f"out/.plan.json.elsewhere.{dead}.tmp",
     }
     assert {k: v for k, v in tree(tmp_path).items() if k not in left} == whole
+
+    half.mkdir()
+    (half / "vocab.txt").write_bytes(b"half")
+    build(corpus, tokenizer, out, force=True)
+    assert tree(tmp_path) == whole
 
 
 def test_the_tokenizers_roles_are_part_of_the_plan(corpus, tokenizer, tmp_path):
