@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 from tokenization_examples import COMBINATIONS, SENTENCES, learnt, settings
 from tokenizers import Tokenizer, models, processors
 
 from lmprep.errors import InputError, UsageError
-from lmprep.tokenization import copy, folder, load, save
+from lmprep.tokenization import copy, load, save
 from lmprep.tokenization.families import TABLE, end_tokens, special_tokens
 
 ONE_OF_EACH = [
@@ -269,14 +270,14 @@ def test_an_existing_folder_is_not_overwritten(saved):
 
 
 def test_a_save_that_fails_half_way_leaves_nothing(tmp_path, monkeypatch):
-    write = folder.atomic_file
+    write = Path.write_bytes
 
-    def failing(path):
+    def failing(path, content):
         if path.name == "special_tokens_map.json":
             raise OSError(28, "No space left on device")
-        return write(path)
+        return write(path, content)
 
-    monkeypatch.setattr(folder, "atomic_file", failing)
+    monkeypatch.setattr(Path, "write_bytes", failing)
     with pytest.raises(OSError, match="No space left"):
         save(learnt("wordpiece"), tmp_path / "tok", settings("wordpiece"), {})
     assert os.listdir(tmp_path) == []
