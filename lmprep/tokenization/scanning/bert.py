@@ -20,7 +20,7 @@ from lmprep.tokenization.scanning.code_points import (
     decode,
     length_of,
 )
-from lmprep.tokenization.scanning.marks import bits_from, first_behind, mark_bert
+from lmprep.tokenization.scanning.marks import REGION, bits_from, first_behind, mark_bert
 from lmprep.tokenization.scanning.words import (
     BATCH,
     CODE,
@@ -73,14 +73,15 @@ def cut_bert(
     kinds, texts, words, marks = points.kinds, points.texts, batch.words, batch.marks
     case = _CASE if texts[2 * 0x41] == 0x61 else np.uint64(0)
     count, place = state[WORDS], state[PLACE]
-    marked, at, found = place, np.int64(0), np.int64(0)
+    marked, at, found, next_marked = place, np.int64(0), np.int64(0), place
     while state[SENTENCE] < len(offsets) - 1:
         stop = offsets[state[SENTENCE] + 1] - gap
         while place < stop:
             if count == BATCH:
                 return suspend(words, count, place, DONE, state)
-            if at >= found:
+            if at >= found and place >= next_marked:
                 marked, at, found = place, np.int64(0), mark_bert(text, place, marks)
+                next_marked = place if found else place + REGION
             if at < found:
                 length = 1 + trailing_zeros(bits_from(marks, place - marked) >> np.uint64(1))
                 length = min(length, stop - place)

@@ -20,7 +20,7 @@ from lmprep.tokenization.scanning.code_points import (
     decode,
     length_of,
 )
-from lmprep.tokenization.scanning.marks import bits_from, first_behind, mark_byte_level
+from lmprep.tokenization.scanning.marks import REGION, bits_from, first_behind, mark_byte_level
 from lmprep.tokenization.scanning.words import (
     BATCH,
     CODE,
@@ -56,14 +56,15 @@ def cut_byte_level(
     """As `bert.cut_bert`."""
     kinds, words, marks = points.kinds, batch.words, batch.marks
     count, place = state[WORDS], state[PLACE]
-    marked, at, found = place, np.int64(0), np.int64(0)
+    marked, at, found, next_marked = place, np.int64(0), np.int64(0), place
     while state[SENTENCE] < len(offsets) - 1:
         stop = offsets[state[SENTENCE] + 1] - gap
         while place < stop:
             if count == BATCH:
                 return suspend(words, count, place, DONE, state)
-            if at >= found:
+            if at >= found and place >= next_marked:
                 marked, at, found = place, np.int64(0), mark_byte_level(text, place, marks)
+                next_marked = place if found else place + REGION
             if at < found:
                 end = min(peek(marks.starts, at), stop)
                 others = bits_from(marks, place - marked)

@@ -29,7 +29,8 @@ Int64s = NDArray[np.int64]
 
 _BLOCK = 64
 _BLOCKS = 64
-"""Of a region: its text and its marks stay in the processor's first cache."""
+REGION = _BLOCK * _BLOCKS
+"""Bytes of a region: its text and its marks stay in the processor's first cache."""
 _AT_ONCE = 16
 """Words of a block that are listed without asking how many there are: most have fewer."""
 _READ = 16
@@ -51,8 +52,8 @@ class Marks(NamedTuple):
 
 def new_marks() -> Marks:
     return Marks(
-        starts=np.zeros(_BLOCK * _BLOCKS + _BLOCK, np.int64),
-        bits=np.zeros(_BLOCK // 8 * _BLOCKS + 8, np.uint8),
+        starts=np.zeros(REGION + _BLOCK, np.int64),
+        bits=np.zeros(REGION // 8 + 8, np.uint8),
     )
 
 
