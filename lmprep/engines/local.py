@@ -102,8 +102,8 @@ def open_partitions(job: Job, source: Source, done: Done, share: Share) -> Itera
             yield partition
         elif receipt["text_sha256"] != hashlib.sha256(partition.text.data).hexdigest():
             raise InputError(
-                f"partition {partition.ordinal} from it on does not hold the text it held when the "
-                "build began",
+                f"partition {partition.ordinal} of the source that begins with it does not hold "
+                "the text it held when the build began",
                 path=source.parts[0].file.name,
                 fix="Give the same input again, or start over with --force",
             )

@@ -35,6 +35,9 @@ class Results:
     finetuned: dict[str, dict[str, dict[str, float]]] | None = None
 
 
+_GIVE_FIGURES = "Give what `lmprep evaluate --json` or `lmprep finetune --json` printed"
+
+
 def read_results(path: Path, name: str) -> Results:
     """The figures in a file.
 
@@ -47,7 +50,7 @@ def read_results(path: Path, name: str) -> Results:
         raise InputError(
             f"not valid JSON ({error})",
             path=path,
-            fix="Give what `lmprep evaluate --json`, `lmprep finetune` or `lmprep prompt` wrote",
+            fix=_GIVE_FIGURES,
         ) from None
     if isinstance(content, dict) and isinstance(content.get("figures"), dict):
         content = [content["figures"]]
@@ -58,7 +61,7 @@ def read_results(path: Path, name: str) -> Results:
     raise InputError(
         "these are no figures of lmprep",
         path=path,
-        fix="Give what `lmprep evaluate --json` or `lmprep finetune --json` printed",
+        fix=_GIVE_FIGURES,
     )
 
 

@@ -109,7 +109,9 @@ class TrainingData:
             self._order = Order([len(dataset) for dataset in self.datasets], seed, weights)
         except ValueError as error:
             raise UsageError(
-                str(error), path=folders[0], fix="Give datasets with rows, and --weights above 0"
+                str(error),
+                path=folders[0],
+                fix="Give datasets with rows, and with --weights one share for each",
             ) from None
         self._epochs = Epochs(self.datasets, static=static)
         self._seed, self._static = seed, static

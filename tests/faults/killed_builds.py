@@ -24,8 +24,8 @@ from lmprep import files
 from lmprep.cli import cli
 from tests.corpora import tree
 
-NAMES = ("plan.json", "shard", "receipt", "state.json", "dataset_info.json", "README.md",
-         "manifest.json")  # fmt: skip
+NAMES = ("plan.json", "tokenizer", "shard", "receipt", "state.json", "dataset_info.json",
+         "README.md", "manifest.json")  # fmt: skip
 POINTS = [
     f"{moment} {folder}/{name}"
     for folder in ("out-valid", "out")
@@ -63,6 +63,7 @@ def die_at(point: str, occurrence: int) -> None:
         return committed
 
     Path.replace = dying(Path.replace)  # type: ignore[method-assign, assignment]
+    Path.rename = dying(Path.rename)  # type: ignore[method-assign, assignment]
     files.os.link = dying(os.link)  # type: ignore[assignment]
 
 
