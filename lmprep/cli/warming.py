@@ -69,6 +69,7 @@ def parts() -> Iterator[Part]:
     for family in FAMILIES:
         yield Part(f"vocabulary of {family}, encode, decode", list(_encoding(family)))
     yield Part("encode with another tokenizer", list(_encoding_by_the_library()))
+    yield Part("tables of many words", [_spill_words, _fill_cache])
     yield Part("overlap", [["overlap", "corpus.txt", "records.jsonl"]])
     for objective in FORMS:
         yield Part(f"build and verify {objective}", list(_objective(objective)))
@@ -157,6 +158,25 @@ def _change_tokenizer() -> None:
     tokenizer = Tokenizer.from_file("bert/tokenizer.json")
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.save("other/tokenizer.json")
+
+
+def _spill_words() -> None:
+    """Add up words in no memory at all, as a corpus larger than memory does."""
+    import numpy as np
+
+    from lmprep.tokenization.counted_words import CountedWords
+    from lmprep.tokenization.word_sum import add_up
+
+    words = CountedWords.of([f"{i}" for i in range(50_000)], [1] * 50_000)
+    add_up([words.take(np.arange(len(words)))], most_bytes=1)
+
+
+def _fill_cache() -> None:
+    """Encode more words than an encoder has room for at first."""
+    from lmprep.tokenization import folder
+    from lmprep.tokenization.encoder import Encoder
+
+    Encoder(folder.load("bert")).encode_lines(b"".join(b"%d\n" % i for i in range(50_000)))
 
 
 def _vocab(corpus: str, out: str, algorithm: str, size: int, flags: list[str]) -> list[str]:
