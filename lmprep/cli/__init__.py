@@ -1,7 +1,7 @@
 """The command line: parse, call the library, render.
 
-Command modules import the standard library and click only, so that `lmprep --help` answers at
-once; what is heavy is imported inside the functions.
+A command's module is imported when it is asked for, so that `lmprep --help` answers at once, and
+imports the standard library and click only; what is heavy is imported inside the functions.
 """
 
 from __future__ import annotations
@@ -20,43 +20,51 @@ import click
 
 from lmprep import __version__
 from lmprep.cli import log
-from lmprep.cli.build import build
-from lmprep.cli.completion import completion
-from lmprep.cli.convert import convert
-from lmprep.cli.decode import decode
-from lmprep.cli.docs import docs
-from lmprep.cli.doctor import doctor
-from lmprep.cli.encode import encode
-from lmprep.cli.evaluate import evaluate
-from lmprep.cli.export import export
-from lmprep.cli.finetune import finetune
-from lmprep.cli.inspect import inspect
-from lmprep.cli.merge import merge
-from lmprep.cli.overlap import overlap
-from lmprep.cli.plot import plot
-from lmprep.cli.predict import predict
-from lmprep.cli.pretrain import pretrain
-from lmprep.cli.prompt import prompt
-from lmprep.cli.recipes import recipes
-from lmprep.cli.report import report
-from lmprep.cli.run import run
-from lmprep.cli.stats import stats
-from lmprep.cli.try_ import try_
-from lmprep.cli.verify import verify
-from lmprep.cli.vocab import vocab
+from lmprep.cli.lazy import LazyCommands
 from lmprep.errors import LmprepError
 
 INTERRUPTED, TERMINATED = 130, 143
 
 
 _COMMANDS = {
-    "The whole road": (run, recipes),
-    "Text to tokens": (vocab, encode, decode),
-    "Tokens to examples": (build, try_, inspect, verify, stats, merge, convert, overlap),
-    "Examples to a model": (pretrain, evaluate, plot, export),
-    "The model at work": (finetune, predict, prompt),
-    "Around it": (report, docs, doctor, completion),
+    "The whole road": {
+        "run": "Run a recipe: vocabulary, examples, model, figures.",
+        "recipes": "List the recipes that ship with lmprep.",
+    },
+    "Text to tokens": {
+        "vocab": "Learn a vocabulary from CORPUS (files, globs, or - for stdin).",
+        "encode": "Turn lines or records into token ids.",
+        "decode": "Turn token ids back into text.",
+    },
+    "Tokens to examples": {
+        "build": "Turn a corpus into training examples for an OBJECTIVE.",
+        "try": "Show what an OBJECTIVE would do to a text; nothing is written.",
+        "inspect": "Show rows of a dataset OUT, and what is hidden in them.",
+        "verify": "Check a dataset: files, hashes, counts and laws.",
+        "stats": "Count rows, tokens, masks, pairs and drops of a dataset.",
+        "merge": "Join datasets of equal settings to one.",
+        "convert": "Write a dataset as Parquet, or as datasets saves it.",
+        "overlap": "Count what of an evaluation corpus was trained on.",
+    },
+    "Examples to a model": {
+        "pretrain": "Train a model on datasets.",
+        "evaluate": "Score a model on held-out examples, texts and words.",
+        "plot": "Draw losses, rate and pace of runs.",
+        "export": "Write the model of RUN as a folder that transformers loads.",
+    },
+    "The model at work": {
+        "finetune": "Teach a pretrained model a task, and measure it.",
+        "predict": "Ask a model something about each line of FILE, or of stdin.",
+        "prompt": "Measure a model on a task it is only told about.",
+    },
+    "Around it": {
+        "report": "Make one HTML page of datasets, runs and vocabularies.",
+        "docs": "Print a page of the documentation, or list them.",
+        "doctor": "Tell versions, devices and caches, and what to mend.",
+        "completion": "Print what makes a shell complete commands.",
+    },
 }
+_SUMMARIES = {name: text for commands in _COMMANDS.values() for name, text in commands.items()}
 
 
 class _ReaderGone(Exception):
@@ -71,11 +79,9 @@ class _Group(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         longest = max(map(len, self.commands))
-        width = formatter.width - longest - 6
         for title, commands in _COMMANDS.items():
-            rows = [(c.name or "", c.get_short_help_str(width)) for c in commands]
             with formatter.section(title):
-                formatter.write_dl([(name.ljust(longest), text) for name, text in rows])
+                formatter.write_dl([(n.ljust(longest), text) for n, text in commands.items()])
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -86,6 +92,7 @@ class _Group(click.Group):
 
 @click.group(
     cls=_Group,
+    commands=LazyCommands(_SUMMARIES),
     context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "LMPREP"},
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or missing input, 130 interrupted, "
     "143 terminated.",
@@ -101,11 +108,6 @@ def cli() -> None:
                            lmprep pretrain train -o run --model bert-mini --time 10m
                            lmprep evaluate run valid
     """
-
-
-for command in (one for commands in _COMMANDS.values() for one in commands):
-    cli.add_command(command)
-    log.add_option(command)
 
 
 class _Terminated(BaseException):

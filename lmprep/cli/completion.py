@@ -16,7 +16,6 @@ _HOW = {
 
 
 @click.command(
-    short_help="Print what makes a shell complete commands.",
     epilog="\b\nExamples:\n"
     + "".join(f"  {how}\n" for how in _HOW.values())
     + "  lmprep completion bash > ~/.local/share/bash-completion/completions/lmprep",

@@ -10,7 +10,6 @@ from lmprep.cli.console import progress, say
 
 
 @click.command(
-    short_help="Write a dataset as Parquet, or as datasets saves it.",
     epilog="\b\nExamples:\n"
     "  lmprep convert shards --to parquet -o for-the-hub\n"
     "  lmprep convert shards --to hf -o saved --copy 0",

@@ -16,7 +16,6 @@ log = logging.getLogger("lmprep")
 
 
 @click.command(
-    short_help="Turn token ids back into text.",
     epilog="\b\nExamples:\n"
     "  echo '12 7 300' | lmprep decode -t tok\n"
     "  lmprep encode -t tok notes.txt --to jsonl | lmprep decode -t tok\n"

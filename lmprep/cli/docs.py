@@ -18,7 +18,6 @@ _ENTRY = re.compile(r"- \[([a-z-]+)\]\([a-z-]+\.md\): (.*)")
 
 
 @click.command(
-    short_help="Print a page of the documentation, or list them.",
     epilog="\b\nExamples:\n  lmprep docs\n  lmprep docs objectives | less",
 )
 @click.argument("page", required=False, shell_complete=completing("docs", ".md"))

@@ -11,7 +11,6 @@ from lmprep.cli.console import say, show_json
 
 
 @click.command(
-    short_help="Tell versions, devices and caches, and what to mend.",
     epilog="\b\nExamples:\n"
     "  lmprep doctor\n"
     "  lmprep doctor --warm     (in a container: compile now, and not at the first run)\n"

@@ -18,7 +18,6 @@ _READING = ("format", "text_field")
 
 
 @click.command(
-    short_help="Turn lines or records into token ids.",
     epilog="\b\nExamples:\n"
     "  echo 'The kitten climbed.' | lmprep encode -t tok\n"
     "  zcat books.jsonl.gz | lmprep encode -t tok - --format jsonl --to jsonl | head\n"

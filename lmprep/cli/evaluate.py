@@ -34,7 +34,6 @@ def _probe_option(flag: str, name: str, help: str) -> Callable[[Any], Any]:
 
 
 @click.command(
-    short_help="Score a model on held-out examples, texts and words.",
     epilog="\b\nExamples:\n"
     "  lmprep evaluate run shards-valid\n"
     "  lmprep evaluate run shards-valid --checkpoint all --json\n"

@@ -10,7 +10,6 @@ from lmprep.cli.console import progress, say, show_json
 
 
 @click.command(
-    short_help="Join datasets of equal settings to one.",
     epilog="\b\nExamples:\n"
     "  lmprep merge books news -o all\n"
     "  lmprep merge books-valid news-valid -o all-valid",

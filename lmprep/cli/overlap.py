@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    short_help="Count what of an evaluation corpus was trained on.",
     epilog="\b\nExamples:\n"
     "  lmprep overlap corpus/*.txt test.jsonl\n"
     "  lmprep overlap shards shards-valid --json",

@@ -16,7 +16,6 @@ _AXES = ("steps", "tokens", "time")
 
 
 @click.command(
-    short_help="Draw losses, rate and pace of runs.",
     epilog="\b\nExamples:\n"
     "  lmprep plot run -o run.png\n"
     "  lmprep plot runs/* -o curves.svg --x tokens",

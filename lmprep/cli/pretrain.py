@@ -40,7 +40,6 @@ def _default(name: str) -> str:
 
 
 @click.command(
-    short_help="Train a model on datasets.",
     epilog="\b\nExamples:\n"
     "  lmprep pretrain shards -o run --model bert-mini --time 10m --eval shards-valid\n"
     "  lmprep pretrain shards -o run --resume",

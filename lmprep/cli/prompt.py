@@ -31,7 +31,6 @@ class _Counts(click.ParamType[tuple[int, ...]]):
 
 
 @click.command(
-    short_help="Measure a model on a task it is only told about.",
     epilog="\b\nExamples:\n"
     "  lmprep prompt gpt-run sentiment.toml --test dev.tsv --shots 0\n"
     "  lmprep prompt gpt2 trec.toml --train train.tsv --test test.tsv --shots 0,1,4,16 "

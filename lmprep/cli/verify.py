@@ -19,7 +19,7 @@ Examples:
   lmprep verify shards-valid --source corpus/*.txt"""
 
 
-@click.command(short_help="Check a dataset: files, hashes, counts and laws.", epilog=_EXAMPLES)
+@click.command(epilog=_EXAMPLES)
 @click.argument("out", type=DATASET)
 @click.option(
     "--source",

@@ -164,17 +164,28 @@ def test_flags_shared_by_all_reach_the_settings(run, folder):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("arguments", [["build", "span", "--help"], ["try", "t5", "-h"]])
-def test_help_loads_nothing_heavy(arguments):
+def modules_loaded_by(*arguments: str) -> set[str]:
     code = (
         "import sys\nfrom lmprep.cli import cli\n"
-        f"cli.main({arguments!r}, standalone_mode=False)\n"
+        f"cli.main([*{arguments!r}], standalone_mode=False)\n"
         "print('MODULES', *sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = {name.split(".")[0] for name in done.stdout.split("MODULES")[1].split()}
+    return set(done.stdout.split("MODULES")[1].split())
+
+
+@pytest.mark.parametrize("arguments", [["build", "span", "--help"], ["try", "t5", "-h"]])
+def test_help_loads_nothing_heavy(arguments):
+    loaded = {name.split(".")[0] for name in modules_loaded_by(*arguments)}
 
     assert not loaded & {"numpy", "numba", "pyarrow", "torch", "tokenizers", "datasets", "rich"}
+
+
+def test_the_first_help_loads_no_command_and_a_command_no_other():
+    names = {f"lmprep.cli.{name}" for name in cli.commands}
+
+    assert not modules_loaded_by("--help") & names
+    assert modules_loaded_by("merge", "--help") & names == {"lmprep.cli.merge"}
 
 
 def test_every_command_has_help_with_an_example(run):
