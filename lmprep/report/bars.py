@@ -107,6 +107,7 @@ def _shares(panel: Shares) -> _Drawn:
 def _named_counts(panel: NamedCounts) -> _Drawn:
     """Bars to the right, each under its name, since names are long."""
     step, top = 34, max(panel.counts.values()) or 1
+    kind = "s5" if panel.lost else "s0"
     x = Scale(0, top, 4, WIDTH - RIGHT)
     shapes: list[Element] = []
     rows: Rows = []
@@ -115,7 +116,7 @@ def _named_counts(panel: NamedCounts) -> _Drawn:
         shapes.append(written(f"{shown(name, 50)}: {count:,}", 4, y + 11, "start"))
         width = round(max(1.0, x(count) - 4), 1)
         label = f"{name}: {count:,}"
-        shapes.append(titled("rect", label, x=4, y=y + 16, width=width, height=10, class_="s5"))
+        shapes.append(titled("rect", label, x=4, y=y + 16, width=width, height=10, class_=kind))
         rows.append((name, f"{count:,}"))
     height = len(rows) * step + 8
     return picture_of(panel.title, *shapes, height=height), ("name", "count"), rows

@@ -58,10 +58,15 @@ class Shares:
 
 @dataclass(frozen=True, kw_only=True)
 class NamedCounts:
-    """Counts by long names."""
+    """Counts by long names.
+
+    Args:
+        lost: whether they count what is not there, which is drawn in red.
+    """
 
     title: str
     counts: Mapping[str, int]
+    lost: bool = False
 
 
 Panel = Histogram | Shares | NamedCounts
@@ -98,5 +103,5 @@ def dataset_panels(report: Mapping[str, Any]) -> list[Panel]:
         panels.append(Shares(title="pairs by weight, from", shares=found))
     if drops := report["drops"]:
         named = {name.replace("_", " "): count for name, count in drops.items()}
-        panels.append(NamedCounts(title="dropped", counts=named))
+        panels.append(NamedCounts(title="dropped", counts=named, lost=True))
     return panels
