@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from lmprep.corpus.formats import Partition, read_partitions
 from lmprep.corpus.plan import Source
 from lmprep.errors import InputError
-from lmprep.files import atomic_file
+from lmprep.files import atomic_file, make_folder
 from lmprep.ragged import offsets_of
 from lmprep.remote import AnyPath
 from lmprep.settings import CorpusSettings
@@ -48,7 +48,7 @@ def hash_source(
     out: AnyPath, fingerprint: str, source: Source, settings: CorpusSettings, partition_bytes: int
 ) -> Receipt:
     """Read a source, write the hashes of its documents, then a receipt; return the receipt."""
-    (out / PARTIALS).mkdir(exist_ok=True)
+    make_folder(out / PARTIALS)
     partitions = []
     text_bytes = 0
     for partition in read_partitions(source, settings, partition_bytes):

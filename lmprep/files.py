@@ -22,6 +22,8 @@ from typing import IO, Any
 
 from lmprep.remote import AnyPath, RemotePath
 
+_TRIES = 10
+
 
 @contextmanager
 def atomic_file(path: AnyPath) -> Iterator[IO[bytes]]:
@@ -43,6 +45,21 @@ def atomic_file(path: AnyPath) -> Iterator[IO[bytes]]:
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def make_folder(folder: AnyPath) -> None:
+    """Make a folder in one that is there, unless it exists.
+
+    Another task may be removing it: pathlib finds the name taken then, but not by a folder.
+
+    Raises:
+        FileExistsError: the name is that of something else.
+    """
+    for _ in range(_TRIES - 1):
+        with suppress(FileExistsError):
+            folder.mkdir(exist_ok=True)
+            return
+    folder.mkdir(exist_ok=True)
 
 
 @contextmanager

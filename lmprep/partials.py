@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from lmprep.batches import Sequences
 from lmprep.build_settings import BuildSettings
 from lmprep.examples import Place
-from lmprep.files import atomic_file, local_file
+from lmprep.files import atomic_file, local_file, make_folder
 from lmprep.objective_settings import CooccurrenceSettings
 from lmprep.objectives import OBJECTIVES
 from lmprep.objectives.pair_counts import Counts, count_pairs
@@ -53,7 +53,7 @@ def save(
         `Shard` needs to read it.
     """
     here = folder / PARTIALS
-    here.mkdir(exist_ok=True)
+    make_folder(here)
     name = f"{place.source:05d}-{place.partition:05d}"
     if OBJECTIVES[settings.objective].second_stage == "counts":
         counts = np.bincount(sequences.ids, minlength=vocabulary.size)

@@ -13,6 +13,7 @@ from typing import Any
 from lmprep.errors import DatasetError, UsageError
 from lmprep.files import (
     create_json,
+    make_folder,
     move,
     remove_abandoned,
     remove_temporaries,
@@ -108,7 +109,7 @@ def _begin(
         _reopen(folder)
     if not (folder / PLAN).exists():
         _create_plan(folder, paper, join=join)
-    (folder / RECEIPTS).mkdir(exist_ok=True)
+    make_folder(folder / RECEIPTS)
     tokenizer_folder.copy(tokenizer, folder / "tokenizer")
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
+from pathlib import Path
 
 import pytest
 from dying import Died, die
@@ -11,6 +14,7 @@ from ways import OPTIONS, run
 from lmprep import files
 from lmprep.engines import job
 from lmprep.errors import InputError, LmprepError, UsageError
+from lmprep.files import make_folder
 from tests.corpora import tree
 
 pytestmark = pytest.mark.usefixtures("quick_disk")
@@ -63,6 +67,31 @@ def test_tasks_may_run_at_the_same_time(sources, undisturbed, objective, tmp_pat
 
     assert failed == []
     assert tree(tmp_path) == undisturbed(objective)
+
+
+def test_a_folder_that_goes_while_it_is_made_is_made_again(tmp_path, monkeypatch):
+    folder, make = tmp_path / "receipts", os.mkdir
+    made = []
+
+    def contested(path: Path, *rest: object) -> None:
+        made.append(path)
+        if len(made) == 1:  # it was there, and another task has removed it since
+            raise FileExistsError(errno.EEXIST, "File exists", str(path))
+        make(path, *rest)
+
+    monkeypatch.setattr(os, "mkdir", contested)
+    make_folder(folder)
+    make_folder(folder)  # it is there
+
+    assert folder.is_dir()
+    assert len(made) == 3
+
+
+def test_a_file_where_a_folder_belongs_is_an_error(tmp_path):
+    (tmp_path / "receipts").write_text("")
+
+    with pytest.raises(FileExistsError):
+        make_folder(tmp_path / "receipts")
 
 
 @pytest.mark.parametrize("objective", ["mlm", "skipgram"])
