@@ -106,6 +106,8 @@ def test_a_start_is_stopped_cleanly_too(server, dice, tmp_path, number):
         [sys.executable, "-m", "lmprep", *command, "--steps", "1000000"],
         stderr=subprocess.PIPE,
         text=True,
+        # A job in the background of a shell, as tests may be, is started with SIGINT ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     time.sleep(dice.uniform(0.4, 4.0))
     process.send_signal(number)
