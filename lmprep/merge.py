@@ -32,6 +32,7 @@ from lmprep.shards.manifest import (
     write_manifest,
 )
 from lmprep.shards.reader import Shard
+from lmprep.shards.schema import flat
 from lmprep.shards.writer import shard_name, write_batches
 from lmprep.tokenization import folder as tokenizer_folder
 from lmprep.tokenization.folder import TokenizerFolder
@@ -170,7 +171,7 @@ def _renumbered(shard: Shard, first_source: int) -> Iterator[pa.RecordBatch]:
         batch = shard.record_batch(number)
         for name in _NUMBERED:
             if name in batch.schema.names:
-                numbers = batch.column(name).to_numpy() + np.int64(first_source << DOCUMENT_SHIFT)
+                numbers = flat(batch.column(name)) + np.int64(first_source << DOCUMENT_SHIFT)
                 place = batch.schema.get_field_index(name)
                 batch = batch.set_column(place, batch.schema.field(name), pa.array(numbers))
         yield batch

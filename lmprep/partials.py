@@ -29,6 +29,7 @@ from lmprep.ragged import Ragged
 from lmprep.remote import AnyPath
 from lmprep.shards.manifest import PARTIALS
 from lmprep.shards.reader import Shard
+from lmprep.shards.schema import flat
 from lmprep.shards.writer import write_batches, write_shard
 from lmprep.vocabulary import Vocabulary
 
@@ -127,5 +128,5 @@ def read_pairs(path: AnyPath) -> Iterator[Counts]:
     """The counts that a file of pairs holds, block by block, memory-mapped."""
     with local_file(path) as local, pa.memory_map(str(local)) as file:
         for batch in pa.ipc.open_stream(file):
-            words, contexts, units = (column.to_numpy() for column in batch.columns)
+            words, contexts, units = map(flat, batch.columns)
             yield words, contexts, units

@@ -15,6 +15,7 @@ from lmprep.dynamic import Redrawn, load
 from lmprep.objectives import stored_objective
 from lmprep.settings import refuse_unknown
 from lmprep.shards.reader import Dataset
+from lmprep.shards.schema import flat
 from lmprep.tokenization import folder as tokenizer_folder
 
 
@@ -78,5 +79,5 @@ def _fits(record: pa.RecordBatch, where: Mapping[str, float]) -> NDArray[np.bool
     refuse_unknown("column", where, names)
     fits = np.ones(record.num_rows, np.bool_)
     for name, value in where.items():
-        fits &= record.column(name).to_numpy(zero_copy_only=False) == value
+        fits &= flat(record.column(name)) == value
     return fits

@@ -14,6 +14,8 @@ import pyarrow as pa
 from lmprep.batches import Columns
 from lmprep.ragged import Ragged
 
+Flat = np.ndarray[tuple[int], np.dtype[Any]]
+
 # What a column holds decides its type on disk: ids, positions in a sequence, or the type it has.
 _IDS = {"input_ids", "masked_labels", "labels"}
 _POSITIONS = {
@@ -64,14 +66,30 @@ def list_array(ragged: Ragged) -> pa.ListArray:
     return pa.ListArray.from_arrays(pa.array(ragged.offsets.astype(np.int32)), ragged.values)
 
 
-def from_arrow(array: pa.Array) -> Ragged | np.ndarray[tuple[int], np.dtype[np.generic]]:
+def from_arrow(array: pa.Array) -> Ragged | Flat:
     """An Arrow column as a ragged or plain array, values not copied."""
     if pa.types.is_list(array.type):
-        offsets = array.offsets.to_numpy().astype(np.int64)
-        # Arrow packs eight booleans into a byte; these must be copied.
-        packed = pa.types.is_boolean(array.type.value_type)
-        return Ragged(array.values.to_numpy(zero_copy_only=not packed), offsets)
-    return array.to_numpy(zero_copy_only=True)  # type: ignore[no-any-return]
+        return Ragged(flat(array.values), flat(array.offsets).astype(np.int64))
+    return flat(array)
+
+
+def flat(array: pa.Array) -> Flat:
+    """The values of an Arrow array of numbers or booleans without nulls; only the latter, which
+    Arrow packs eight to a byte, are copied.
+
+    Arrow's own `to_numpy` imports pandas: half a second of every command that reads a dataset.
+    """
+    start, stop = array.offset, array.offset + len(array)
+    data = array.buffers()[1]
+    if pa.types.is_boolean(array.type):
+        bits = np.frombuffer(data, np.uint8) if len(array) else np.empty(0, np.uint8)
+        values = np.unpackbits(bits, count=stop, bitorder="little").view(np.bool_)
+    else:
+        dtype = np.dtype(array.type.to_pandas_dtype())
+        values = np.frombuffer(data, dtype, stop) if stop else np.empty(0, dtype)
+    values = values[start:]
+    values.flags.writeable = False  # kernels are compiled for one kind of array
+    return values
 
 
 def widened(dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:

@@ -14,6 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lmprep.shards.schema import flat
+
 # By what a column holds; other columns of lists hold flags.
 IDS = ("input_ids", "masked_labels", "labels")
 POSITIONS = ("masked_positions", "document_starts", "span_starts")
@@ -113,7 +115,7 @@ def check_values(batch: pa.RecordBatch, vocabulary_size: int | None) -> None:
 def _lengths(column: pa.Array) -> Lengths:
     if not pa.types.is_list(column.type):
         raise ValueError(f"a column of {column.type} where lists should be")
-    lengths: Lengths = np.diff(column.offsets.to_numpy())
+    lengths: Lengths = np.diff(flat(column.offsets))
     return lengths
 
 
@@ -128,8 +130,8 @@ def _check_spans(batch: pa.RecordBatch, lengths: Lengths) -> None:
 
 def _held(column: pa.ListArray) -> np.ndarray[tuple[int], np.dtype[np.integer]]:
     """The values in the rows of a column of lists."""
-    offsets = column.offsets.to_numpy()
-    return column.values.to_numpy()[offsets[0] : offsets[-1]]  # type: ignore[no-any-return]
+    offsets = flat(column.offsets)
+    return flat(column.values)[offsets[0] : offsets[-1]]
 
 
 def _check_below(column: pa.Array, limit: int | None, name: str) -> None:

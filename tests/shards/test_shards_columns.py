@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import asdict
 
 import datasets
@@ -16,8 +18,9 @@ from lmprep.ragged import Ragged
 from lmprep.shards import writer
 from lmprep.shards.manifest import write_manifest
 from lmprep.shards.reader import Dataset, Shard
-from lmprep.shards.schema import from_arrow, to_arrow
+from lmprep.shards.schema import flat, from_arrow, to_arrow
 from lmprep.shards.writer import shard_name, write_batches, write_shard
+from tests.corpora import build_dataset, make_tokenizer, write_corpus
 from tests.strategies import BERT, PAPER, SETTINGS
 
 flags = st.lists(st.lists(st.booleans(), max_size=20), min_size=1, max_size=12)
@@ -172,3 +175,26 @@ def test_nothing_is_left_of_batches_that_end_in_an_error(tmp_path):
     with pytest.raises(RuntimeError):
         write_batches(tmp_path, "a.arrow", failing())
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", [pa.uint16(), pa.int32(), pa.int64(), pa.float64(), pa.bool_()])
+def test_values_are_those_of_to_numpy(kind):
+    whole = pa.array([i % 3 for i in range(21)]).cast(kind)
+    for array in (whole, whole.slice(3), whole.slice(9, 7), whole.slice(21), whole[:0]):
+        values, expected = flat(array), array.to_numpy(zero_copy_only=False)
+
+        assert values.dtype == expected.dtype
+        assert values.tolist() == expected.tolist()
+        assert not values.flags.writeable
+
+
+def test_reading_a_dataset_does_not_import_pandas(tmp_path):
+    make_tokenizer(write_corpus(tmp_path / "c.txt", documents=4), tmp_path / "tok")
+    build_dataset(tmp_path / "c.txt", tmp_path / "tok", tmp_path / "out")
+    code = (
+        "import sys, numpy as np, lmprep\n"
+        f"lmprep.load({str(tmp_path / 'out')!r}).rows(np.arange(2))\n"
+        "sys.exit('pandas' in sys.modules)"
+    )
+
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
