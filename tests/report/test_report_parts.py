@@ -119,6 +119,13 @@ def test_a_bar_is_as_high_as_its_count():
     assert values == ["310", "45", "50", "61"]
 
 
+@pytest.mark.parametrize(("lost", "series"), [(False, "s0"), (True, "s5")])
+def test_only_counts_of_what_was_lost_are_red(lost, series):
+    figure = panel_figure(NamedCounts(title="some", counts={"a": 3, "b": 1}, lost=lost))
+
+    assert [bar.get("class") for bar in figure.iter("rect")] == [series, series]
+
+
 def test_pictures_say_what_they_are():
     shares = Shares(title="became", shares={"masked": 0.8, "kept": 0.2}, wanted=[0.75, 0.25])
     for panel in (shares, NamedCounts(title="dropped", counts={"too short": 3})):
