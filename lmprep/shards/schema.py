@@ -77,7 +77,7 @@ def flat(array: pa.Array) -> Flat:
     """The values of an Arrow array of numbers or booleans without nulls; only the latter, which
     Arrow packs eight to a byte, are copied.
 
-    Arrow's own `to_numpy` imports pandas: a third of a second of every command that reads a dataset.
+    Arrow's own `to_numpy` imports pandas: a third of a second of every command that reads any.
     """
     start, stop = array.offset, array.offset + len(array)
     data = array.buffers()[1]
