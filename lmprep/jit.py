@@ -174,9 +174,10 @@ def bare_kernel(function: Kernel) -> Kernel:
 def float_kernel(function: Kernel) -> Kernel:
     """As `kernel`, free to add up floats in another order, as vector instructions want it.
 
-    The same machine gives the same bits every time; another processor may give others.
+    The same machine gives the same bits every time; another processor may give others. A division
+    by zero gives infinity, as numpy's does: a check of each divisor would cost those instructions.
     """
-    return _compiled(function, fastmath={"reassoc", "nsz", "contract", "arcp"})
+    return _compiled(function, fastmath={"reassoc", "nsz", "contract", "arcp"}, error_model="numpy")
 
 
 def inline_kernel(function: Kernel) -> Kernel:

@@ -55,7 +55,7 @@ _TEACHER = (
     "The keys of [pretrain], for the model that is distilled. What it does not say is as in "
     "[pretrain], the model a BERT of the student's size."
 )
-_BY_MODEL = ("width", "epochs", "lr", "ceiling", "power", "removed")
+_BY_MODEL = ("width", "epochs", "lr", "ceiling", "power", "start", "removed")
 _ARGUMENT = re.compile(r"^    ([a-z0-9_, ]+): (.*(?:\n     .*)*)", re.MULTILINE)
 _HEAD = ("| key | type | default | meaning |", "|---|---|---|---|")
 

@@ -80,7 +80,7 @@ def _default(name: str) -> str:
 @click.option(
     "--epochs",
     type=int,
-    help="Of word vectors: how often the data are seen.  [default: 5; glove 25]",
+    help="Of word vectors: how often the data are seen.  [default: 5]",
 )
 @click.option(
     "--time",

@@ -185,3 +185,29 @@ def glove(
         input_bias_squares[i] += slope * slope
         output_bias_squares[j] += slope * slope
     return loss
+
+
+@float_kernel
+def add_information(
+    words: Ids,
+    contexts: Ids,
+    logs: NDArray[np.float64],
+    biases: NDArray[np.float64],
+    factor: Floats,
+    product: Floats,
+) -> None:
+    """Add to a product what some counts contribute: their positive PMI times rows of a factor.
+
+    Args:
+        words, contexts: int32 [P].
+        logs: float64 [P], of the counts.
+        biases: float64 [V], log x_i - log(x) / 2 (see `spectral`).
+        factor, product: float32 [V, K].
+    """
+    width = factor.shape[1]
+    for pair in range(len(words)):
+        i, j = words[pair], contexts[pair]
+        information = np.float32(logs[pair] - biases[i] - biases[j])
+        if information > 0:
+            for k in range(width):
+                product[i, k] += information * factor[j, k]

@@ -83,6 +83,19 @@ class WordVectors:
             else {}
         )
 
+    def start_from(self, vectors: Floats, contexts: Floats, biases: Floats) -> None:
+        """Add to GloVe's first, small vectors and biases others, which may have fewer values.
+
+        Args:
+            vectors, contexts: float32 [V, at most D].
+            biases: float32 [V], of words and of contexts.
+        """
+        known = vectors.shape[1]
+        self.parameters["vectors"][:, :known] += vectors
+        self.parameters["contexts"][:, :known] += contexts
+        self.parameters["biases"] += biases
+        self.parameters["context_biases"] += biases
+
     def tensors(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Parameters and AdaGrad's sums, in the same memory."""
         return _as_tensors(self.parameters), _as_tensors(self.squares)

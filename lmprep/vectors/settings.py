@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from lmprep.settings import Settings
+from lmprep.settings import Settings, choice
 
 OBJECTIVES = {"skipgram": ("word2vec", "cbow"), "cooccurrence": ("glove",)}
 """The objectives that word vectors are trained on, and the families of models that learn them."""
+STARTS = ("spectral", "random")
+"""What GloVe's vectors may begin with."""
 
 _WIDTHS = {"tiny": 32, "small": 100, "base": 300}
 MODELS = tuple(
@@ -25,8 +27,8 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "word2vec": {"epochs": 5, "lr": 0.025},
     "cbow": {"epochs": 5, "lr": 0.15},
     # Of the ceiling, 10 is what its demonstration takes for 17 million words; the paper's 100 is
-    # for billions.
-    "glove": {"epochs": 25, "lr": 0.05, "ceiling": 10.0, "power": 0.75},
+    # for billions. Epochs are few since the start knows much.
+    "glove": {"epochs": 5, "lr": 0.05, "ceiling": 10.0, "power": 0.75, "start": "spectral"},
 }
 
 
@@ -37,11 +39,14 @@ class VectorSettings(Settings):
     Args:
         model: a name of `MODELS`: what learns, and how wide its vectors are.
         width: of the vectors, instead of the model's.
-        epochs: how often all data are seen; by default 5, or 25 for GloVe.
+        epochs: how often all data are seen; by default 5.
         lr: learning rate: of word2vec at the beginning, from where it falls linearly to a
             ten-thousandth (by default 0.025, CBOW 0.15); of GloVe's AdaGrad (0.05).
         ceiling, power: GloVe's weight of a count x is min(1, (x / ceiling) ** power); by default
             10 and 0.75. The paper has 100 for corpora of billions of words.
+        start: what GloVe's vectors begin with: `spectral`, by default, the eigenvectors of positive
+            pointwise mutual information (Levy and Goldberg 2014), or `random` as in the paper,
+            which wants 25 epochs and more.
         removed: principal components, the largest first, that are taken out of the vectors at the
             end, and with them their mean (arXiv:1702.01417, algorithm 1): they tell how frequent a
             word is rather than what it means. By default one for each 100 values of GloVe's width,
@@ -59,6 +64,7 @@ class VectorSettings(Settings):
     lr: float = 0.0
     ceiling: float = 0.0
     power: float = 0.0
+    start: str = ""
     removed: int | None = None
     threads: int = 1
     seed: int = 0
@@ -69,13 +75,15 @@ class VectorSettings(Settings):
             raise ValueError(f"there is no model of word vectors {self.model!r}; there are "
                              f"{', '.join(MODELS)}")  # fmt: skip
         defaults = _DEFAULTS[self.family] | {"width": _WIDTHS[self.model.rpartition("-")[2]]}
-        for name in ("ceiling", "power"):
+        for name in ("ceiling", "power", "start"):
             if getattr(self, name) and name not in defaults:
                 raise ValueError(f"{name} is for GloVe, not for {self.model}")
         for name, value in defaults.items():
             if not getattr(self, name):
                 object.__setattr__(self, name, value)
-            if not 0 < getattr(self, name) < float("inf"):
+            if name == "start":
+                choice(name, self.start, STARTS)
+            elif not 0 < getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} {getattr(self, name)} must be above 0")
         if self.removed is None:
             object.__setattr__(self, "removed", -(-self.width // 100) * (self.family == "glove"))

@@ -31,6 +31,7 @@ from lmprep.vectors import folder
 from lmprep.vectors.model import Block, WordVectors
 from lmprep.vectors.scores import mean_loss
 from lmprep.vectors.settings import VectorSettings
+from lmprep.vectors.spectral import spectral_start
 from lmprep.vectors.work import Work
 
 _LAST_RATE = 1e-4  # of word2vec's, as a share of the first
@@ -70,6 +71,7 @@ def train_vectors(
             opened.enter_context(folder.opened(run, work, validation, resume=resume))
             training = _Training(run, work, held_out, on_progress)
             training.restore()
+            training.begin()
         finished = training.finished
         if not finished:
             training.train(stop)
@@ -133,6 +135,13 @@ class _Training:
                 self._validation, self._validation_step = line["validation"], line["step"]
             elif "loss" in line:
                 self._line = line
+
+    def begin(self) -> None:
+        """Give GloVe its first vectors, unless it goes on from a checkpoint."""
+        if self._step == 0 and self._settings.start == "spectral":
+            begun = time.monotonic()
+            self.vectors.start_from(*spectral_start(self._work))
+            self._clock = Clock(time.monotonic() - begun)
 
     def train(self, stop: StopRequest) -> None:
         """Learn until all epochs are done.

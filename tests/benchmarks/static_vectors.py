@@ -97,7 +97,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--glove-epochs", type=int, default=15)
+    parser.add_argument("--glove-epochs", type=int, default=5)
     parser.add_argument("--pairs", type=Path, nargs="*", default=[])
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:

@@ -42,7 +42,7 @@ def test_the_defaults_are_those_of_the_settings():
         VectorSettings(model=f"{f}-tiny") for f in ("word2vec", "cbow", "glove")
     )
 
-    assert f"| `--epochs` | {word2vec.epochs}; glove {glove.epochs} |" in PAGE
+    assert f"| `--epochs` | {word2vec.epochs} |" in PAGE
     assert f"| `--lr` | {word2vec.lr}; cbow {cbow.lr}; glove {glove.lr} |" in PAGE
     assert f"| {glove.ceiling:g}, {glove.power} |" in PAGE
     assert [VectorSettings(model=m).removed for m in ("glove-base", "glove-tiny", "cbow-base")] == [
@@ -50,4 +50,5 @@ def test_the_defaults_are_those_of_the_settings():
         1,
         0,
     ]
-    assert cbow.epochs == word2vec.epochs
+    assert f"| `--set start=NAME` | {glove.start} |" in PAGE
+    assert cbow.epochs == glove.epochs == word2vec.epochs
