@@ -22,6 +22,7 @@ from tokenizers import Tokenizer
 from lmprep.batches import DOCUMENT_SHIFT, Columns
 from lmprep.objective_settings import DENOISERS
 from lmprep.ragged import Ragged
+from lmprep.tokenization.components import component
 from lmprep.vocabulary import Vocabulary
 
 ROLES = ("text", "special", "sentinel", "masked", "random", "kept", "noise")
@@ -96,8 +97,8 @@ class Pieces:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._added = frozenset(tokenizer.get_added_tokens_decoder())
-        spec = json.loads(tokenizer.to_str())
-        self._bytes = '"ByteLevel"' in json.dumps([spec["decoder"], spec["pre_tokenizer"]])
+        parts = [component(tokenizer, name) for name in ("decoder", "pre_tokenizer")]
+        self._bytes = '"ByteLevel"' in json.dumps(parts)
 
     def __getitem__(self, token: int) -> str:
         piece = self._tokenizer.id_to_token(token)

@@ -8,7 +8,6 @@ differs: a special token that a foreign model reads out of plain text becomes th
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -200,10 +199,9 @@ def plain_tokenizer(tokenizer: Tokenizer) -> Tokenizer:
     Raises:
         ValueError: the model has BPE dropout, so that one text has many encodings.
     """
-    spec = json.loads(tokenizer.to_str())
-    if spec["model"].get("dropout"):
+    if dropout := getattr(tokenizer.model, "dropout", None):  # BPE has it
         raise ValueError(
-            f"BPE dropout {spec['model']['dropout']} encodes a text differently each time; "
+            f"BPE dropout {dropout} encodes a text differently each time; "
             "set dropout to null in tokenizer.json"
         )
     plain = Tokenizer.from_str(tokenizer.to_str())

@@ -24,6 +24,7 @@ from lmprep.errors import InputError, UsageError
 from lmprep.files import atomic_file, atomic_folder, canonical_json
 from lmprep.remote import AnyPath, RemotePath
 from lmprep.settings import FAMILIES, VocabSettings
+from lmprep.tokenization.components import model_of
 from lmprep.tokenization.families import TABLE, special_tokens
 from lmprep.tokenization.roles import family_of, vocabulary_of
 from lmprep.vocabulary import Vocabulary
@@ -256,7 +257,7 @@ def _configuration(settings: VocabSettings) -> dict[str, Any]:
 
 def _vocabulary_files(tokenizer: Tokenizer, family: str) -> dict[str, bytes]:
     """The vocabulary in the form older tools of the family read, where the model has that form."""
-    model = json.loads(tokenizer.to_str())["model"]
+    model = model_of(tokenizer)
     if family == "bert" and model["type"] in ("WordPiece", "WordLevel"):
         return {"vocab.txt": "".join(f"{token}\n" for token in model["vocab"]).encode()}
     if family in ("roberta", "gpt2") and model["type"] == "BPE":

@@ -7,12 +7,13 @@ family's usual names.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 
 from tokenizers import Tokenizer
+from tokenizers.models import Unigram, WordLevel
 
+from lmprep.tokenization.components import model_of
 from lmprep.tokenization.families import MODES, ROLES, TABLE
 from lmprep.vocabulary import Vocabulary
 
@@ -95,9 +96,8 @@ def template_of(tokenizer: Tokenizer) -> tuple[list[int], list[int], list[int]]:
     """
     if tokenizer.post_processor is None:
         return [], [], []
-    plain = Tokenizer.from_str(tokenizer.to_str())
-    plain.no_truncation()
-    plain.no_padding()
+    plain = Tokenizer(WordLevel({"a": 0}, unk_token="a"))
+    plain.post_processor = tokenizer.post_processor
     single = plain.encode("a").special_tokens_mask
     pair = plain.encode("a", "a")
     words = [i for i, special in enumerate(pair.special_tokens_mask) if not special]
@@ -109,9 +109,10 @@ def template_of(tokenizer: Tokenizer) -> tuple[list[int], list[int], list[int]]:
 
 def _unknown_of(tokenizer: Tokenizer) -> int | None:
     """The id that the model gives to what it does not know, if it has one."""
-    model = json.loads(tokenizer.to_str())["model"]
-    unknown: int | None = model.get("unk_id")
-    return unknown if "unk_id" in model else tokenizer.token_to_id(model.get("unk_token") or "")
+    if isinstance(tokenizer.model, Unigram):
+        unknown: int | None = model_of(tokenizer)["unk_id"]
+        return unknown
+    return tokenizer.token_to_id(tokenizer.model.unk_token or "")
 
 
 def _has(family: str, role: str) -> bool:

@@ -26,11 +26,9 @@ SENTENCE    Nowhere: anything else is encoded sentence by sentence.
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 from tokenizers import Tokenizer
 
+from lmprep.tokenization.components import Component, component
 from lmprep.tokenization.pipelines import parts_special_text
 
 BERT, WHITESPACE, METASPACE, BYTE_LEVEL, SENTENCE = range(5)
@@ -41,16 +39,13 @@ _BERT = {"BertNormalizer", "Lowercase", "NFD", "StripAccents"}
 _SPLIT_AT_WHITESPACE = {"BertPreTokenizer", "Whitespace", "WhitespaceSplit"}
 _WITHIN_WORDS = _SPLIT_AT_WHITESPACE | {"Punctuation", "Digits", "Split"}
 
-Step = dict[str, Any]
-
 
 def cut_rule(tokenizer: Tokenizer) -> int:
     """The rule that is safe for this tokenizer, special tokens being read as text."""
-    spec = json.loads(tokenizer.to_str())
-    if not all(token["special"] for token in spec["added_tokens"]):
+    if _ordinary_added(tokenizer):
         return SENTENCE  # an added token is found before words are cut, and may hold spaces
-    normalizers = {step["type"] for step in _steps(spec["normalizer"], "normalizers")}
-    words = _steps(spec["pre_tokenizer"], "pretokenizers")
+    normalizers = {step["type"] for step in _normalizers(tokenizer)}
+    words = _pre_tokenizers(tokenizer)
     if not words or not all(step["type"] in _WITHIN_WORDS for step in words[1:]):
         return SENTENCE
     if words[0]["type"] == "BertPreTokenizer" and len(words) == 1 and normalizers <= _BERT:
@@ -67,11 +62,8 @@ def cut_rule(tokenizer: Tokenizer) -> int:
 
 def cut_components(tokenizer: Tokenizer) -> str:
     """The components that decide the rule, by name, for a message."""
-    spec = json.loads(tokenizer.to_str())
-    steps = _steps(spec["normalizer"], "normalizers") + _steps(
-        spec["pre_tokenizer"], "pretokenizers"
-    )
-    added = [repr(t["content"]) for t in spec["added_tokens"] if not t["special"]]
+    steps = _normalizers(tokenizer) + _pre_tokenizers(tokenizer)
+    added = [repr(content) for content in _ordinary_added(tokenizer)]
     names = [step["type"] for step in steps] or ["no pre-tokenizer"]
     return ", ".join(names + [f"added token {token}" for token in added[:1]])
 
@@ -79,12 +71,26 @@ def cut_components(tokenizer: Tokenizer) -> str:
 def every_word_begins_with_a_sign(tokenizer: Tokenizer) -> bool:
     """METASPACE: whether the first word of a sentence gets the sign for a space as all others do,
     and no step but that for text like special tokens cuts words further."""
-    words = _steps(json.loads(tokenizer.to_str())["pre_tokenizer"], "pretokenizers")
+    words = _pre_tokenizers(tokenizer)
     further = [step for step in words[1:] if not parts_special_text(step, tokenizer)]
     return bool(words[0]["prepend_scheme"] == "always" and not further)
 
 
-def _steps(step: Step | None, key: str) -> list[Step]:
+def _ordinary_added(tokenizer: Tokenizer) -> list[str]:
+    """The added tokens that are not special, by id."""
+    added = sorted(tokenizer.get_added_tokens_decoder().items())
+    return [token.content for _, token in added if not token.special]
+
+
+def _normalizers(tokenizer: Tokenizer) -> list[Component]:
+    return _steps(component(tokenizer, "normalizer"), "normalizers")
+
+
+def _pre_tokenizers(tokenizer: Tokenizer) -> list[Component]:
+    return _steps(component(tokenizer, "pre_tokenizer"), "pretokenizers")
+
+
+def _steps(step: Component | None, key: str) -> list[Component]:
     """A normalizer or pre-tokenizer as a flat list of its steps."""
     if step is None:
         return []

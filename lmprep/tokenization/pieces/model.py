@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
+from lmprep.tokenization.components import component, model_of
 from lmprep.tokenization.pieces.arrays import (
     BPE_BYTES,
     BPE_CHARACTERS,
@@ -46,19 +47,19 @@ def piece_model(tokenizer: Tokenizer) -> PieceModel:
         raise NotCovered("two pieces have the same id")
     if max(vocabulary.values(), default=0) >= _LARGEST_ID:
         raise NotCovered(f"the id {max(vocabulary.values())} needs more than 32 bits")
-    spec = json.loads(tokenizer.to_str())  # slow where ids have large holes
-    kind = spec["model"]["type"]
-    byte_levels = json.dumps(spec["pre_tokenizer"]).count('"type": "ByteLevel"')
+    spec = model_of(tokenizer)
+    kind = spec["type"]
+    byte_levels = json.dumps(component(tokenizer, "pre_tokenizer")).count('"type": "ByteLevel"')
     if byte_levels > (kind == "BPE"):
         raise NotCovered(f"{byte_levels} ByteLevel pre-tokenizers before a model {kind}")
     if kind == "WordPiece":
-        return _wordpiece(vocabulary, spec["model"])
+        return _wordpiece(vocabulary, spec)
     if kind == "BPE":
-        return _bpe(vocabulary, spec["model"], byte_level=byte_levels == 1)
+        return _bpe(vocabulary, spec, byte_level=byte_levels == 1)
     if kind == "Unigram":
-        return _unigram(vocabulary, spec["model"], tokenizer)
+        return _unigram(vocabulary, spec, tokenizer)
     if kind == "WordLevel":
-        unk = vocabulary.get(spec["model"]["unk_token"], NONE)
+        unk = vocabulary.get(spec["unk_token"], NONE)
         return _with_trie(vocabulary)._replace(kind=WORDS, unk=unk)
     raise NotCovered(f"a model of type {kind}")
 
