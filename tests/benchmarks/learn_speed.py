@@ -4,11 +4,14 @@
                                            [--threads 1,2] [--repeats 3] [--only unigram]
 
 The text is that of `encode_speed.py`: 50 MB of novels, a paragraph a line (5 MB with `--quick`).
-Each side is a process of its own, from its start to its end, on as many processors as it has
-threads; sides take turns. Wall seconds, the best of the repeats and the median, peak memory, and
-how many ids were learnt: a side that learns fewer has done less. Kernels were compiled before.
+Each side is a process of its own on as many processors as it has threads; sides take turns. Wall
+seconds, the best of the repeats and the median, of the process from its start to its end and, in
+the columns `learning`, of the learning alone: from the file to the vocabulary in memory, modules
+and kernels being loaded. How many times as long as ours the peers take, peak memory, and how many
+ids were learnt: a side that learns fewer has done less. Kernels were compiled before.
 
-    lmprep         `lmprep vocab`: the whole command, folder written
+    lmprep         `lmprep vocab`: the whole command, folder written and report shown; the learning
+                   by the functions that it calls, after a first run on a few words
     tokenizers     its trainer behind the same normalizer and pre-tokenizer, `train` from the file;
                    its Unigram loses pieces of equal score at random, its WordPiece ids vary
     sentencepiece  `SentencePieceTrainer` with all lines of the file, its own normalization
@@ -25,6 +28,7 @@ import re
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,8 +43,10 @@ PEERS = {
     "unigram": ("tokenizers", "sentencepiece"),
 }
 SKIPPED = 77  # exit status of a peer that is not installed
-LINE = "{:12}{:>3}  {:15}{:>9}{:>9}{:>9}{:>10}{:>8}"
-HEADING = ("", "on", "side", "seconds", "median", "times", "peak MB", "ids")
+LINE = "{:12}{:>3}  {:15}{:>9}{:>9}{:>9}{:>10}{:>9}{:>9}{:>10}{:>8}"
+HEADING = (
+    "", "on", "side", "seconds", "median", "times", "learning", "median", "times", "peak MB", "ids"
+)  # fmt: skip
 
 
 def main() -> None:
@@ -56,7 +62,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.peer:
         name, algorithm, text, threads = arguments.peer
-        sys.exit(run_peer(name, algorithm, text, arguments.size, int(threads)))
+        sys.exit(run_side(name, algorithm, text, arguments.size, int(threads)))
     repeats = arguments.repeats or (1 if arguments.quick else 3)
     print(LINE.format(*HEADING))
     with tempfile.TemporaryDirectory() as temporary:
@@ -71,38 +77,47 @@ def main() -> None:
 def compare(algorithm: str, text: Path, size: int, threads: int, repeats: int) -> None:
     """Run the sides of one algorithm in turn and print their lines."""
     names = ["lmprep", *PEERS[algorithm]]
-    runs: dict[str, list[Measured]] = {name: [] for name in names}
-    run_side("lmprep", algorithm, text, size, threads, measured)  # kernels compile
+    runs: dict[str, list[Measured]] = {name: [] for name in [*names, "inside"]}
+    command(algorithm, text, size, threads, measured)  # kernels compile
     for _ in range(repeats):
+        runs["lmprep"].append(command(algorithm, text, size, threads))
         for name in names:
-            runs[name].append(run_side(name, algorithm, text, size, threads))
+            where = "inside" if name == "lmprep" else name
+            peer = ("--peer", name, algorithm, text, threads)
+            runs[where].append(settled([__file__, "--size", size, *peer], threads))
     ours = min(run.seconds for run in runs["lmprep"])
+    our_learning = min(learning_seconds(runs["inside"]))
     for name in names:
         if failed := next((run for run in runs[name] if run.status), None):
             if failed.status != SKIPPED:
                 sys.exit(f"{name} failed:\n{failed.output}")
-            print(LINE.format(algorithm, threads, name, *5 * "-"), "not installed")
+            print(LINE.format(algorithm, threads, name, *8 * "-"), "not installed")
             continue
         seconds = [run.seconds for run in runs[name]]
         times = "" if name == "lmprep" else f"{min(seconds) / ours:.2f}"
-        figures = (f"{min(seconds):.1f}", f"{statistics.median(seconds):.1f}", times)
+        figures = [f"{min(seconds):.1f}", f"{statistics.median(seconds):.1f}", times]
+        learning = learning_seconds(runs["inside" if name == "lmprep" else name])
+        times = "" if name == "lmprep" else f"{min(learning) / our_learning:.2f}"
+        figures += [f"{min(learning):.2f}", f"{statistics.median(learning):.2f}", times]
         peak = max(run.megabytes for run in runs[name])
         said = re.search(r'"vocabulary_size": *([0-9]+)', runs[name][0].output)
         ids = said[1] if said else "?"
         print(LINE.format(algorithm, threads, name, *figures, f"{peak:.0f}", ids), flush=True)
 
 
-def run_side(
-    name: str,
+def learning_seconds(runs: list[Measured]) -> list[float]:
+    """What the sides said of themselves."""
+    return [float(re.search(r'"learning": *([0-9.]+)', run.output)[1]) for run in runs]
+
+
+def command(
     algorithm: str,
     text: Path,
     size: int,
     threads: int,
     measure: Callable[[list[object], int], Measured] = settled,
 ) -> Measured:
-    if name != "lmprep":
-        peer = ("--peer", name, algorithm, text, threads)
-        return measure([__file__, "--size", size, *peer], threads)
+    """`lmprep vocab`."""
     with tempfile.TemporaryDirectory() as folder:
         flags = (
             "--algorithm",
@@ -118,22 +133,52 @@ def run_side(
         return measure([*command, *flags, *ALGORITHMS[algorithm], "--json"], threads)
 
 
-def run_peer(name: str, algorithm: str, text: str, size: int, threads: int) -> int:
-    """One peer's training; its exit status."""
-    learn: Callable[[str, str, int, int], int] = {
+def run_side(name: str, algorithm: str, text: str, size: int, threads: int) -> int:
+    """The learning of one side; its exit status."""
+    learn: Callable[[str, str, int, int], tuple[int, float]] = {
+        "lmprep": by_lmprep,
         "tokenizers": by_tokenizers,
         "sentencepiece": by_sentencepiece,
         "gigatoken": by_gigatoken,
     }[name]
     try:
-        found = learn(algorithm, text, size, threads)
+        found, seconds = learn(algorithm, text, size, threads)
     except ImportError:
         return SKIPPED
-    print(json.dumps({"vocabulary_size": found}))
+    print(json.dumps({"vocabulary_size": found, "learning": seconds}))
     return 0
 
 
-def by_tokenizers(algorithm: str, text: str, size: int, threads: int) -> int:
+def by_lmprep(algorithm: str, text: str, size: int, threads: int) -> tuple[int, float]:
+    from lmprep.corpus import expand, plan_sources
+    from lmprep.engines.counting import Workers
+    from lmprep.settings import CorpusSettings, VocabSettings
+    from lmprep.tokenization.learning import learn_with_facts
+    from lmprep.tokenization.word_sum import WordSum
+    from lmprep.vocab import PARTITION_BYTES, Counting
+
+    corpus = CorpusSettings(documents="line")
+    family = ALGORITHMS[algorithm][1]
+
+    def learn(path: Path, size: int) -> int:
+        settings = VocabSettings(algorithm=algorithm, family=family, size=size)
+        sources = plan_sources(expand([str(path)], format=None), corpus, PARTITION_BYTES)
+        counting = Counting(settings=settings, corpus=corpus)
+        with WordSum() as words:
+            Workers(threads)(counting, sources, lambda counted: words.add(counted.words))
+            total = words.total()
+        return learn_with_facts(total, settings).tokenizer.get_vocab_size()
+
+    with tempfile.TemporaryDirectory() as folder:
+        few = Path(folder) / "few.txt"
+        few.write_text("The cat sat on the mat.\nThe mat sat on the cat, it's 12 mats!\n" * 40)
+        learn(few, 300 if algorithm == "byte-bpe" else 145)
+    began = time.perf_counter()
+    found = learn(Path(text), size)
+    return found, time.perf_counter() - began
+
+
+def by_tokenizers(algorithm: str, text: str, size: int, threads: int) -> tuple[int, float]:
     from tokenizers import Tokenizer, models, trainers
     from tokenizers.pre_tokenizers import ByteLevel
 
@@ -165,15 +210,18 @@ def by_tokenizers(algorithm: str, text: str, size: int, threads: int) -> int:
     tokenizer.pre_tokenizer = stages.pre_tokenizer
     if stages.normalizer is not None:
         tokenizer.normalizer = stages.normalizer
+    began = time.perf_counter()
     tokenizer.train([text], trainer)
+    seconds = time.perf_counter() - began
     with tempfile.TemporaryDirectory() as folder:
         tokenizer.save(str(Path(folder) / "tokenizer.json"))
-    return tokenizer.get_vocab_size()
+    return tokenizer.get_vocab_size(), seconds
 
 
-def by_sentencepiece(algorithm: str, text: str, size: int, threads: int) -> int:
+def by_sentencepiece(algorithm: str, text: str, size: int, threads: int) -> tuple[int, float]:
     import sentencepiece
 
+    began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         sentencepiece.SentencePieceTrainer.train(
             input=text,
@@ -185,19 +233,22 @@ def by_sentencepiece(algorithm: str, text: str, size: int, threads: int) -> int:
             max_sentence_length=1_000_000,
             minloglevel=2,
         )
+        seconds = time.perf_counter() - began
         model = Path(folder) / "model.model"
-        return len(sentencepiece.SentencePieceProcessor(model_file=str(model)))
+        return len(sentencepiece.SentencePieceProcessor(model_file=str(model))), seconds
 
 
-def by_gigatoken(algorithm: str, text: str, size: int, threads: int) -> int:
+def by_gigatoken(algorithm: str, text: str, size: int, threads: int) -> tuple[int, float]:
     import gigatoken
 
+    began = time.perf_counter()
     source = gigatoken.TextFileSource([text], b"\n")
     vocabulary, merges = gigatoken.train_bpe(source, size, ["<|endoftext|>"])
+    seconds = time.perf_counter() - began
     with tempfile.TemporaryDirectory() as folder:
         written = {"size": len(vocabulary), "merges": [[a.hex(), b.hex()] for a, b in merges]}
         (Path(folder) / "vocabulary.json").write_text(json.dumps(written), encoding="utf-8")
-    return len(vocabulary)
+    return len(vocabulary), seconds
 
 
 if __name__ == "__main__":
