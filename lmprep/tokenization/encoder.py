@@ -9,10 +9,7 @@ differs: a special token that a foreign model reads out of plain text becomes th
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,17 +21,18 @@ from lmprep.tokenization.folder import TokenizerFolder
 from lmprep.tokenization.rules import cut_components
 from lmprep.tokenization.scanning.bits import line_offsets
 from lmprep.tokenization.scanning.cuts import cut_of
-from lmprep.tokenization.scanning.lookup import Output
-from lmprep.tokenization.scanning.scanner import MOST_SLOTS, Encoded, Scanner, room_for
+from lmprep.tokenization.scanning.parts import (
+    encode_parts,
+    parts_of_lines,
+    parts_of_sentences,
+)
+from lmprep.tokenization.scanning.scanner import MOST_SLOTS, Encoded, Scanner
 
 logger = logging.getLogger("lmprep")
 
 Ids = NDArray[np.int32]
 Flags = NDArray[np.bool_]
 Offsets = NDArray[np.int64]
-
-_PART = 1 << 20
-"""Bytes of text that are worth a thread of their own."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -98,7 +96,12 @@ class Encoder:
             UnicodeDecodeError: text that goes to the library is not UTF-8.
             ValueError: the model reads a special token out of the text, and has no unknown token.
         """
-        ids, word_start, lengths = self._encode(documents.text, documents.sentence_offsets, 0)
+        text, offsets = documents.text, documents.sentence_offsets
+        if self._scanners:
+            parts = parts_of_sentences(offsets, len(self._scanners))
+            ids, word_start, lengths = encode_parts(self._scanners, text, parts, 0)
+        else:
+            ids, word_start, lengths = self._encode_sentences(text, offsets, 0)
         return Tokens(
             ids=ids,
             word_start=word_start,
@@ -114,31 +117,12 @@ class Encoder:
             text: UTF-8; empty, or its last byte is a newline.
         """
         data = np.frombuffer(text, np.uint8) if isinstance(text, bytes) else text
-        ids, word_start, lengths = self._encode(data, line_offsets(data), 1)
+        if self._scanners:
+            parts = parts_of_lines(data, len(self._scanners))
+            ids, word_start, lengths = encode_parts(self._scanners, data, parts, 1)
+        else:
+            ids, word_start, lengths = self._encode_sentences(data, line_offsets(data), 1)
         return Lines(ids=ids, word_start=word_start, offsets=offsets_of(lengths))
-
-    def _encode(self, text: NDArray[np.uint8], offsets: Offsets, gap: int) -> Encoded:
-        if not self._scanners:
-            return self._encode_sentences(text, offsets, gap)
-        parts = list(_parts(offsets, len(self._scanners)))
-        if len(parts) == 1:
-            return self._scanners[0].encode(text, offsets, gap)
-        rooms = offsets_of([room_for(part) for part in parts]).tolist()
-        ids, word_start = np.empty(rooms[-1], np.int32), np.empty(rooms[-1], np.uint8)
-        outs = [
-            Output(ids[a:b], word_start[a:b], np.zeros(len(part) - 1, np.int64))
-            for part, (a, b) in zip(parts, pairwise(rooms), strict=True)
-        ]
-        with ThreadPoolExecutor(len(parts)) as pool:
-            encoded = list(
-                pool.map(
-                    lambda scanner, part, out: scanner.encode(text, part, gap, out),
-                    self._scanners,
-                    parts,
-                    outs,
-                )
-            )
-        return _moved_together(encoded, ids, word_start.view(np.bool_))
 
     def _encode_sentences(self, text: NDArray[np.uint8], offsets: Offsets, gap: int) -> Encoded:
         """One call of the library for each sentence.
@@ -174,21 +158,6 @@ class Encoder:
         return ids, word_start
 
 
-def _moved_together(encoded: list[Encoded], ids: Ids, word_start: Flags) -> Encoded:
-    """Join parts whose results lie in `ids` and `word_start`, with gaps, by closing the gaps."""
-    lengths = np.concatenate([part_lengths for _, _, part_lengths in encoded])
-    count = sum(len(part_ids) for part_ids, _, _ in encoded)
-    if not all(np.may_share_memory(part_ids, ids) for part_ids, _, _ in encoded):
-        all_ids, all_starts, _ = zip(*encoded, strict=True)
-        return np.concatenate(all_ids), np.concatenate(all_starts), lengths
-    at = len(encoded[0][0])
-    for part_ids, part_starts, _ in encoded[1:]:
-        ids[at : at + len(part_ids)] = part_ids
-        word_start[at : at + len(part_ids)] = part_starts
-        at += len(part_ids)
-    return ids[:count], word_start[:count], lengths
-
-
 _NO_IDS = np.empty(0, np.int32)
 _NO_FLAGS = np.empty(0, np.bool_)
 
@@ -209,15 +178,3 @@ def plain_tokenizer(tokenizer: Tokenizer) -> Tokenizer:
     plain.no_padding()
     plain.encode_special_tokens = True
     return plain
-
-
-def _parts(offsets: Offsets, most: int) -> Iterator[Offsets]:
-    """The sentence offsets in up to `most` runs of about equal size, at least one."""
-    start, size = int(offsets[0]), int(offsets[-1] - offsets[0])
-    count = max(1, min(most, size // _PART, len(offsets) - 1))
-    wanted = start + size * np.arange(1, count) // count
-    bounds = np.unique([0, *np.searchsorted(offsets, wanted), len(offsets) - 1])
-    for first, last in pairwise(bounds.tolist()):
-        yield offsets[first : last + 1]
-    if len(bounds) == 1:
-        yield offsets

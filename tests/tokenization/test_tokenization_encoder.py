@@ -6,6 +6,7 @@ import dataclasses
 import os
 import subprocess
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -26,8 +27,9 @@ from tokenization_examples import (
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from lmprep.settings import ALGORITHMS
-from lmprep.tokenization import Encoder, encoder
+from lmprep.tokenization import Encoder
 from lmprep.tokenization.rules import BERT, BYTE_LEVEL, METASPACE, SENTENCE, WHITESPACE, cut_rule
+from lmprep.tokenization.scanning import parts
 
 LANGUAGE = {"[UNK]": 0, "[MASK]": 1, "l": 2, "##a": 3, "##n": 4, "##g": 5, "##u": 6, "##e": 7}
 MARKS = {",": 8, "a": 9, "[": 10, "]": 11, "mask": 12, "##1": 13}
@@ -179,12 +181,36 @@ def test_every_code_point_next_to_a_space_is_encoded_as_the_library_does(algorit
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_the_parts_of_several_threads_join_without_a_seam(algorithm, monkeypatch):
-    monkeypatch.setattr(encoder, "_PART", 50)
-    expected = by_the_library(learnt(algorithm), SENTENCES)
+@pytest.mark.parametrize("sentences", [SENTENCES, ["!?" * 9] * 40, ["x"] * 9 + ["y " * 300], []])
+def test_the_parts_of_several_threads_join_without_a_seam(algorithm, sentences, monkeypatch):
+    monkeypatch.setattr(parts, "_SMALLEST", 50)
+    tokenizer = learnt(algorithm)
+    expected = by_the_library(tokenizer, sentences)
+    lines = "".join(sentence.replace("\n", " ") + "\n" for sentence in sentences).encode()
+    alone = encoder_of(tokenizer).encode_lines(lines)
 
     for threads in (2, 3):
-        assert encoded(learnt(algorithm), SENTENCES, threads=threads) == expected
+        assert encoded(tokenizer, sentences, threads=threads) == expected
+        found = encoder_of(tokenizer, threads=threads).encode_lines(lines)
+        for name in ("ids", "word_start", "offsets"):
+            assert np.array_equal(getattr(found, name), getattr(alone, name))
+
+
+@given(st.integers(0, 5000), st.integers(1, 9))
+def test_parts_of_a_text_become_smaller_and_leave_nothing_out(size, threads):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts, "_SMALLEST", 10)
+        text = np.frombuffer((b"one line\n" * 600)[: size // 9 * 9], np.uint8)
+        found = [part.offsets() for part in parts.parts_of_lines(text, threads)]
+
+    assert [int(offsets[0]) for offsets in found][1:] == [int(offsets[-1]) for offsets in found][
+        :-1
+    ]
+    assert int(found[0][0]) == 0
+    assert int(found[-1][-1]) == len(text)
+    sizes = [int(offsets[-1] - offsets[0]) for offsets in found]
+    assert all(a + 9 >= b for a, b in pairwise(sizes[:-1]))
+    assert len(found) == 1 or threads > 1
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)

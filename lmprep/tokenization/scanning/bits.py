@@ -209,6 +209,17 @@ def line_offsets(text: Bytes) -> NDArray[np.int64]:
     return offsets[: found + 1]
 
 
+@bare_kernel
+def line_end(text: Bytes, start: Int) -> Int:
+    """Where the line ends that the byte at `start` is in, behind its newline."""
+    at = start
+    while at < len(text):
+        at += 1
+        if text[at - 1] == 0x0A:
+            break
+    return at
+
+
 @bare_inline_kernel
 def newlines(word: np.uint64) -> np.uint64:
     """Marks the bytes that are newlines."""

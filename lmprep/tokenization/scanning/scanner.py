@@ -80,7 +80,7 @@ class Scanner:
             out: where to write, `output_for` these sentences or a part of it; what does not fit
                 goes elsewhere.
         """
-        reuses = out is None and room_for(offsets) <= _REUSED_ROOM
+        reuses = out is None and room_for(int(offsets[-1] - offsets[0])) <= _REUSED_ROOM
         if reuses:
             out = self._spare._replace(lengths=np.zeros(len(offsets) - 1, np.int64))
         out = out or output_for(offsets)
@@ -182,14 +182,14 @@ class Scanner:
         self.cache.used.fill(0)
 
 
-def room_for(offsets: Int64s) -> int:
-    """Ids that sentences of this many bytes have at most, but for rare characters."""
-    return int(offsets[-1] - offsets[0]) + 2 * lookup.MARGIN
+def room_for(size: int) -> int:
+    """Ids that sentences of `size` bytes have at most, but for rare characters."""
+    return size + 2 * lookup.MARGIN
 
 
 def output_for(offsets: Int64s) -> Output:
     """Room for the ids of sentences; takes memory only as far as it is written to."""
-    room = room_for(offsets)
+    room = room_for(int(offsets[-1] - offsets[0]))
     lengths = np.zeros(len(offsets) - 1, np.int64)
     return Output(np.empty(room, np.int32), np.empty(room, np.uint8), lengths)
 
