@@ -48,7 +48,10 @@ Bytes = NDArray[np.uint8]
 Int64s = NDArray[np.int64]
 
 _BYTE = np.uint64(0xFF)
-_ALPHANUMERIC = np.array([chr(b).isascii() and chr(b).isalnum() for b in range(256)], np.uint8)
+_BLANK = 0x20
+# All bits for ASCII letters and digits, none for other bytes.
+_IN_WORDS = np.array([-int(chr(b).isascii() and chr(b).isalnum()) for b in range(256)])
+_IN_WORDS = _IN_WORDS.astype(np.uint64)
 _CASE = np.uint64(0x2020202020202020)
 
 
@@ -83,9 +86,10 @@ def cut_bert(
                 marked, at, found = place, np.int64(0), mark_bert(text, place, marks)
                 next_marked = place if found else place + REGION
             if at < found:
-                length = 1 + trailing_zeros(bits_from(marks, place - marked) >> np.uint64(1))
-                length = min(length, stop - place)
-                low, high, is_word = _ascii_key(text, place, length, case, points)
+                breaks = bits_from(marks.breaks, place - marked)
+                others = bits_from(marks.others, place - marked)
+                length = min(1 + trailing_zeros(breaks >> np.uint64(1)), stop - place)
+                low, high, is_word = _ascii_key(text, place, length, case, others)
                 if is_word:
                     add_key(words, count, low, high, place)
                     count += 1
@@ -113,31 +117,24 @@ def cut_bert(
 
 @bare_inline_kernel
 def _ascii_key(
-    text: Bytes, place: Int, length: Int, case: np.uint64, points: CodePoints
+    text: Bytes, place: Int, length: Int, case: np.uint64, others: np.uint64
 ) -> tuple[np.uint64, np.uint64, bool]:
     """The key of a word of ASCII letters and digits, or of one other visible character; and whether
     it is one: not if it is longer than a key, or the next character may belong to it.
 
     Args:
         case: what makes letters small, or nothing.
+        others: bits of the characters from `place` on that take a closer look.
     """
     low, high = np.uint64(peek8(text, place)), np.uint64(peek8(text, place + 8))
-    first = np.int64(low & _BYTE)
-    following = np.int64(peek(text, place + length))
-    is_isolated = (first < 0x80) & (peek(points.kinds, first) == ISOLATED)
-    is_word = (
-        (peek(_ALPHANUMERIC, first) != 0)
-        & (length <= LONGEST_KEY)
-        & (following < 0x80)
-        & (peek(points.kinds, following) <= ISOLATED)
-    )
-    kept = min(length, LONGEST_KEY)
-    low = (low | case) & KEY_MASKS[2 * kept]
-    high = (high | case) & KEY_MASKS[2 * kept + 1]
+    first, kept = np.int64(low & _BYTE), min(length, LONGEST_KEY)
+    with_next = (np.uint64(2) << np.uint64(kept)) - np.uint64(1)
+    is_word = (others & with_next == 0) & (length <= LONGEST_KEY) & (first > _BLANK)
+    case &= peek(_IN_WORDS, first)
+    low = (low | case) & peek(KEY_MASKS, 2 * kept)
+    high = (high | case) & peek(KEY_MASKS, 2 * kept + 1)
     low, high = marked_key(low, high, kept)
-    if is_isolated:
-        low, high = peek(points.texts, 2 * first), peek(points.texts, 2 * first + 1)
-    return low, high, is_word | is_isolated
+    return low, high, is_word
 
 
 @bare_inline_kernel

@@ -20,6 +20,7 @@ from lmprep.jit import Int, bare_inline_kernel, bare_kernel
 Bytes = NDArray[np.uint8]
 
 _CLASSES: Any = types.UniTuple(types.uint64, 5)  # type: ignore[no-untyped-call]
+_BLOCK = 64
 _HIGH = np.uint64(0x8080808080808080)
 _LOW_SEVEN = np.uint64(0x7F7F7F7F7F7F7F7F)
 # Adding 0x80 - c to a byte below 0x80 sets its high bit if and only if the byte is c or above.
@@ -231,12 +232,19 @@ def newlines(word: np.uint64) -> np.uint64:
 def _find_newlines(
     text: Bytes, start: Int, offsets: NDArray[np.int64], found: Int
 ) -> tuple[Int, Int]:
-    """Note where lines end behind the `found` ones that end before `start`, a multiple of 8.
+    """Note where lines end behind the `found` ones that end before `start`.
 
     Returns:
         How many are found now, and where to go on with more room in `offsets`.
     """
     at = start
+    while at + _BLOCK <= len(text) and found + _BLOCK < len(offsets):
+        ends = classes(text, at)[4]
+        while ends:
+            found += 1
+            offsets[found] = at + trailing_zeros(ends) + 1
+            ends &= ends - np.uint64(1)
+        at += _BLOCK
     while at < len(text) and found + 8 < len(offsets):
         marks = newlines(load8(text, at))
         while marks:

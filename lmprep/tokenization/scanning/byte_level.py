@@ -67,7 +67,7 @@ def cut_byte_level(
                 next_marked = place if found else place + REGION
             if at < found:
                 end = min(peek(marks.starts, at), stop)
-                others = bits_from(marks, place - marked)
+                others = bits_from(marks.others, place - marked)
                 low, high, is_word = _ascii_key(text, place, end - place, others)
                 if is_word:
                     add_key(words, count, low, high, place)
@@ -112,8 +112,8 @@ def _ascii_key(
         & (first != _APOSTROPHE)
         & (first != _NEWLINE)
     )
-    low &= KEY_MASKS[2 * kept]
-    high &= KEY_MASKS[2 * kept + 1]
+    low &= peek(KEY_MASKS, 2 * kept)
+    high &= peek(KEY_MASKS, 2 * kept + 1)
     low, high = marked_key(low, high, kept)
     return low, high, is_word
 

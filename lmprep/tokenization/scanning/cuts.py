@@ -25,7 +25,7 @@ from lmprep.tokenization.rules import (
 from lmprep.tokenization.scanning.bert import cut_bert
 from lmprep.tokenization.scanning.byte_level import cut_byte_level
 from lmprep.tokenization.scanning.chunks import cut_before_spaces, cut_between_spaces
-from lmprep.tokenization.scanning.code_points import PART, CodePointTable
+from lmprep.tokenization.scanning.code_points import ISOLATED, PART, SPACE, CodePointTable
 from lmprep.tokenization.scanning.lookup import LIBRARY, NUMBERING
 from lmprep.tokenization.scanning.probes import bert_probe, chunk_probe, gpt2_probe
 
@@ -85,7 +85,7 @@ def cut_of(tokenizer: Tokenizer, special: tuple[str, ...] = ()) -> Cut | None:
         return None
     if rule == BERT:
         points = CodePointTable(bert_probe(tokenizer))
-        if model.kind != LIBRARY and _letters_are_themselves(points):
+        if model.kind != LIBRARY and _ascii_is_itself(points):
             return Cut(BERT, cut_bert, points, b"", model)
         rule = WHITESPACE
     if rule == BYTE_LEVEL:
@@ -108,13 +108,15 @@ def _model_of(tokenizer: Tokenizer) -> PieceModel:
         return empty_model()._replace(kind=LIBRARY)
 
 
-def _letters_are_themselves(points: CodePointTable) -> bool:
-    """Whether ASCII letters and digits are kept, capitals perhaps made small, all alike."""
+def _ascii_is_itself(points: CodePointTable) -> bool:
+    """Whether ASCII letters and digits are kept, capitals perhaps made small, all alike, signs are
+    words by themselves, and spaces and newlines are in none: what `cut_bert` takes for granted."""
     tables = points.tables
     lowers = tables.texts[2 * ord("A")] == ord("a")
-    for character in string.ascii_letters + string.digits:
-        code = ord(character)
-        wanted = ord(character.lower() if lowers else character)
-        if tables.kinds[code] != PART or tables.texts[2 * code] != np.uint64(wanted):
-            return False
-    return True
+    wanted = {c: (PART, c.lower() if lowers else c) for c in string.ascii_letters + string.digits}
+    wanted |= {c: (ISOLATED, c) for c in string.punctuation}
+    wanted |= {c: (SPACE, "") for c in " \n"}
+    return all(
+        (tables.kinds[ord(c)], tables.texts[2 * ord(c)]) == (kind, ord(text) if text else 0)
+        for c, (kind, text) in wanted.items()
+    )

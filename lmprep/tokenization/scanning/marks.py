@@ -2,8 +2,8 @@
 
 A cut that looks for the end of each word before it can go on with the next makes the processor wait
 twenty cycles a word. So a region of text is marked first, without a branch: a list of where words
-begin, and one bit a byte that each cut uses in its own way. Nothing about a word then hangs on the
-word before it, and the processor works on several at once.
+begin, and bits, one a byte, for where they end and for what takes a closer look. Nothing about a
+word then hangs on the word before it, and the processor works on several at once.
 """
 
 from __future__ import annotations
@@ -43,25 +43,29 @@ class Marks(NamedTuple):
 
     Args:
         starts: int64, where words begin in the text.
-        bits: uint8, a bit for each byte, the lowest for the first.
+        breaks: uint8, a bit for each byte, the lowest for the first: BERT's, all but letters and
+            digits that follow another one.
+        others: uint8, a bit for each byte: characters whose words, and the words before them, take
+            a closer look.
     """
 
     starts: Int64s
-    bits: Bytes
+    breaks: Bytes
+    others: Bytes
 
 
 def new_marks() -> Marks:
     return Marks(
         starts=np.zeros(REGION + _BLOCK, np.int64),
-        bits=np.zeros(REGION // 8 + 8, np.uint8),
+        breaks=np.zeros(REGION // 8 + 8, np.uint8),
+        others=np.zeros(REGION // 8 + 8, np.uint8),
     )
 
 
 @bare_kernel
 def mark_byte_level(text: Bytes, start: Int, marks: Marks) -> Int:
-    """Mark words of letters, digits or signs, each with the space before it. The bits are set for
-    characters whose words, and the words before them, take a closer look. A newline that does not
-    follow a space is none: it ends a word like a space.
+    """Mark words of letters, digits or signs, each with the space before it. A newline that does
+    not follow a space takes no closer look: it ends a word like a space.
 
     Args:
         text: UTF-8.
@@ -84,7 +88,7 @@ def mark_byte_level(text: Bytes, start: Int, marks: Marks) -> Int:
         )
         behind_blank = (blanks << _ONE) | (blanks_before >> _TOP)
         known = letters | digits | signs | blanks | (newlines & ~behind_blank)
-        store(marks.bits, 8 * block, ~known)
+        store(marks.others, 8 * block, ~known)
         found = _list(marks.starts, found, at, (blanks | (turns & ~behind_blank)) & ~own)
         own = np.uint64(0)
         letters_before, digits_before = letters, digits
@@ -95,8 +99,8 @@ def mark_byte_level(text: Bytes, start: Int, marks: Marks) -> Int:
 
 @bare_kernel
 def mark_bert(text: Bytes, start: Int, marks: Marks) -> Int:
-    """Mark words of letters and digits, and every other character but spaces by itself. The bits
-    are set for all but letters and digits that follow another one.
+    """Mark words of letters and digits, and every other character but spaces by itself. Spaces and
+    newlines, which are in no word, take no closer look.
 
     Args and returns: as `mark_byte_level`.
     """
@@ -105,10 +109,11 @@ def mark_bert(text: Bytes, start: Int, marks: Marks) -> Int:
     for block in range(_BLOCKS):
         if at + _BLOCK + _READ > len(text):
             break
-        letters, digits, _, blanks, _ = classes(text, at)
+        letters, digits, signs, blanks, newlines = classes(text, at)
         parts = letters | digits
         breaks = ~(parts & ((parts << _ONE) | (before >> _TOP)))
-        store(marks.bits, 8 * block, breaks)
+        store(marks.breaks, 8 * block, breaks)
+        store(marks.others, 8 * block, ~(parts | signs | blanks | newlines))
         found = _list(marks.starts, found, at, breaks & ~blanks & ~own)
         own = np.uint64(0)
         before = parts
@@ -132,9 +137,9 @@ def _list(starts: Int64s, found: Int, at: Int, begins: np.uint64) -> Int:
 
 
 @bare_inline_kernel
-def bits_from(marks: Marks, place: Int) -> np.uint64:
+def bits_from(bits: Bytes, place: Int) -> np.uint64:
     """The bits from a place in the region on, for 56 bytes or more."""
-    return np.uint64(peek8(marks.bits, place >> 3)) >> np.uint64(place & 7)
+    return np.uint64(peek8(bits, place >> 3)) >> np.uint64(place & 7)
 
 
 @bare_inline_kernel

@@ -1,16 +1,21 @@
 """A text cut into parts, which threads encode side by side; what they write ends up in one array.
 
+A first, small part tells how many ids a byte of this text comes to. So each of the others gets
+little more room than it needs, next to the one before, and hardly any memory is touched that does
+not hold ids in the end: fresh memory costs more than what is done in it.
+
 A thread that has done with a part takes the next. The parts become smaller and smaller: few and
 large ones cost least, and small ones at the end leave no thread waiting long for a slower one.
 """
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,22 +28,26 @@ from lmprep.tokenization.scanning.scanner import Encoded, Scanner, room_for
 Bytes = NDArray[np.uint8]
 Offsets = NDArray[np.int64]
 
+_FIRST = 1 << 18
+"""Bytes of text of the first part."""
 _SMALLEST = 1 << 20
 """Bytes of text that are worth a thread of their own."""
-_FIRST = 1.25
-"""The first part is this share of what each thread would get if all were equal, upside down."""
+_LARGEST = 0.8
+"""The largest part, as a share of what each thread would get if all were equal."""
+_SPARE = 1.2
+"""Room for ids, as a multiple of what the first part says is needed."""
 
 
 class Part(NamedTuple):
     """Sentences that one thread encodes.
 
     Args:
-        room: ids that there may be, but for rare characters.
+        size: bytes of text.
         offsets: gives int64 [S + 1], where each sentence begins in the text, and where the last one
             ends; called by the thread.
     """
 
-    room: int
+    size: int
     offsets: Callable[[], Offsets]
 
 
@@ -54,14 +63,14 @@ def parts_of_sentences(offsets: Offsets, threads: int) -> list[Part]:
     if len(bounds) == 1:
         bounds *= 2  # no sentence at all
     runs = [offsets[first : last + 1] for first, last in pairwise(bounds)]
-    return [Part(room_for(int(run[-1] - run[0])), partial(np.asarray, run)) for run in runs]
+    return [Part(int(run[-1] - run[0]), partial(np.asarray, run)) for run in runs]
 
 
 def parts_of_lines(text: Bytes, threads: int) -> list[Part]:
     """Parts of lines, at least one; each line ends with a newline."""
     bounds = [0, *(line_end(text, at) for at in _cuts(len(text), threads)), len(text)]
     ranges = [(first, last) for first, last in pairwise(bounds) if first < last] or [(0, 0)]
-    return [Part(room_for(b - a), partial(_lines_between, text, a, b)) for a, b in ranges]
+    return [Part(b - a, partial(_lines_between, text, a, b)) for a, b in ranges]
 
 
 def _lines_between(text: Bytes, first: int, last: int) -> Offsets:
@@ -72,10 +81,13 @@ def _lines_between(text: Bytes, first: int, last: int) -> Offsets:
 
 def _cuts(size: int, threads: int) -> Iterator[int]:
     """Where `size` bytes are cut, about."""
-    at = 0
-    while threads > 1 and size - at >= 2 * _SMALLEST:
-        at += max(_SMALLEST, int((size - at) / (_FIRST * threads)))
+    if threads == 1 or size < 2 * _SMALLEST:
+        return
+    at = _FIRST
+    while size - at >= 2 * _SMALLEST:
         yield at
+        at += max(_SMALLEST, int((size - at) * _LARGEST / threads))
+    yield at
 
 
 def encode_parts(
@@ -87,48 +99,43 @@ def encode_parts(
         text: UTF-8.
         gap: bytes at the end of every sentence that are not part of it.
     """
+    first = scanners[0].encode(text, parts[0].offsets(), gap)
     if len(parts) == 1:
-        return scanners[0].encode(text, parts[0].offsets(), gap)
-    rooms = offsets_of([part.room for part in parts]).tolist()
-    ids, word_start = np.empty(rooms[-1], np.int32), np.empty(rooms[-1], np.uint8)
-    encoded: dict[int, Encoded] = {}
-    waiting = iter(range(len(parts)))
+        return first
+    needed = len(first[0]) / parts[0].size
+    rooms = [len(first[0]), *(room_for(int(_SPARE * needed * p.size)) for p in parts[1:])]
+    bounds = offsets_of(rooms).tolist()
+    ids, word_start = np.empty(bounds[-1], np.int32), np.empty(bounds[-1], np.uint8)
+    ids[: bounds[1]], word_start[: bounds[1]] = first[:2]
+    encoded = {0: (ids[: bounds[1]], word_start[: bounds[1]].view(np.bool_), first[2])}
+    waiting = iter(range(1, len(parts)))
 
     def work(scanner: Scanner) -> None:
         for number in waiting:
-            offsets, room = parts[number].offsets(), slice(rooms[number], rooms[number + 1])
+            offsets, room = parts[number].offsets(), slice(bounds[number], bounds[number + 1])
             out = Output(ids[room], word_start[room], np.zeros(len(offsets) - 1, np.int64))
             encoded[number] = scanner.encode(text, offsets, gap, out)
 
     with ThreadPoolExecutor(len(scanners)) as pool:
         list(pool.map(work, scanners))
-        return _moved_together([encoded[n] for n in range(len(parts))], ids, word_start, pool)
+    return _joined([encoded[n] for n in range(len(parts))], ids, word_start)
 
 
-def _moved_together(
-    encoded: list[Encoded], ids: NDArray[np.int32], word_start: Bytes, pool: ThreadPoolExecutor
-) -> Encoded:
-    """Join parts whose results lie in `ids` and `word_start`, with gaps, by closing the gaps."""
-    lengths = np.concatenate([part_lengths for _, _, part_lengths in encoded])
-    count = sum(len(part_ids) for part_ids, _, _ in encoded)
-    if not all(np.may_share_memory(part_ids, ids) for part_ids, _, _ in encoded):
-        all_ids, all_starts, _ = zip(*encoded, strict=True)
+def _joined(encoded: list[Encoded], ids: NDArray[np.int32], word_start: Bytes) -> Encoded:
+    """Join parts, which lie in `ids` and `word_start` with gaps, unless one did not fit there."""
+    all_ids, all_starts, all_lengths = zip(*encoded, strict=True)
+    lengths = np.concatenate(all_lengths)
+    if not all(np.may_share_memory(part_ids, ids) for part_ids in all_ids):
         return np.concatenate(all_ids), np.concatenate(all_starts), lengths
     flags = word_start.view(np.bool_)
-    at = len(encoded[0][0])
-    for part_ids, part_starts, _ in encoded[1:]:
-        _move(part_ids, ids[at : at + len(part_ids)], pool)
-        _move(part_starts, flags[at : at + len(part_ids)], pool)
-        at += len(part_ids)
+    count = 0
+    for part_ids, part_starts in zip(all_ids, all_starts, strict=True):
+        _move(part_ids, ids[count:])
+        _move(part_starts, flags[count:])
+        count += len(part_ids)
     return ids[:count], flags[:count], lengths
 
 
-def _move(
-    source: NDArray[np.generic], target: NDArray[np.generic], pool: ThreadPoolExecutor
-) -> None:
-    """Copy an array, on all threads unless it is moved by less than its length."""
-    if np.may_share_memory(source, target):
-        target[:] = source
-        return
-    bounds = np.linspace(0, len(source), pool._max_workers + 1).astype(int)
-    list(pool.map(lambda a, b: np.copyto(target[a:b], source[a:b]), bounds[:-1], bounds[1:]))
+def _move(source: NDArray[Any], target: NDArray[Any]) -> None:
+    """Copy an array to the beginning of another one, which may share its memory."""
+    ctypes.memmove(target.ctypes.data, source.ctypes.data, source.nbytes)

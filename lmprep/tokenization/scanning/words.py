@@ -26,10 +26,11 @@ UInt64s = NDArray[np.uint64]
 LONGEST_KEY = 15
 FIELDS = 4
 """uint64 that a word takes in a batch: LOW, HIGH, CODE and START."""
-BATCH = 1 << 14
-"""Words of a batch: few enough for the processor's cache, many for a call from Python."""
+BATCH = 1 << 16
+"""Words of a batch, two megabytes: few enough to be near the processor, many for a call from
+Python. (Measured: half as many cost 4 % more time, a quarter 7 %.)"""
 
-AHEAD = 12
+AHEAD = 32
 """Words between one that is looked up and one whose place in the cache is asked for."""
 
 LONG = np.uint64(0xFE << 56)
