@@ -33,7 +33,7 @@ from numba.core import event
 
 _UNUSED_SECONDS = 30 * 86400
 _PACKAGE = Path(__file__).parent
-_KERNEL = re.compile(r"^@(?:bare_|float_)?kernel\ndef (\w+)", re.MULTILINE)
+_KERNEL = re.compile(r"^@(?:bare_|bare_inner_|bare_melted_|float_)?kernel\ndef (\w+)", re.MULTILINE)
 _IMPORT = re.compile(r"^from lmprep\.?([\w.]*) import (?:\(([^)]*)\)|(.*))", re.MULTILINE)
 
 Int: TypeAlias = Any
@@ -153,6 +153,8 @@ event.register("numba:compile", _Announcement())  # type: ignore[no-untyped-call
 def _compiled(function: Kernel, **options: Any) -> Kernel:
     # Numba asks for its folder when a function is decorated.
     numba.config.CACHE_DIR = _kernel_folder(Path(function.__code__.co_filename))  # type: ignore[attr-defined]
+    # Nothing takes a kernel for a function of C.
+    options["no_cfunc_wrapper"] = True
     return cast(Kernel, numba.njit(nogil=True, cache=True, **options)(function))
 
 
@@ -183,6 +185,20 @@ def float_kernel(function: Kernel) -> Kernel:
 def inline_kernel(function: Kernel) -> Kernel:
     """As `kernel`, for small functions that should melt into their callers."""
     return _compiled(function, inline="always")
+
+
+def bare_inner_kernel(function: Kernel) -> Kernel:
+    """As `bare_kernel`, for functions that only other kernels call: less has to be compiled.
+
+    A call from Python crashes.
+    """
+    return _compiled(function, _nrt=False, no_cpython_wrapper=True)
+
+
+def bare_melted_kernel(function: Kernel) -> Kernel:
+    """As `bare_inner_kernel`, for functions of some size with one caller or two, which the compiler
+    puts into it: a call hands over seven numbers for each array, and records hold many arrays."""
+    return _compiled(function, _nrt=False, no_cpython_wrapper=True, forceinline=True)
 
 
 def bare_inline_kernel(function: Kernel) -> Kernel:

@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+from lmprep.jit import kernel
 from lmprep.tokenization.pieces import NONE, PieceModel, encode_word, piece_model, scratch_for
 from lmprep.tokenization.pieces.arrays import BPE_BYTES
 from lmprep.tokenization.pieces.printable import PRINTABLE
@@ -20,12 +21,17 @@ letters = st.text("abé€", min_size=1, max_size=4)
 words = st.text("abé€x😀", max_size=12)
 
 
+@kernel
+def encoded(model, text, start, stop, ids, scratch):  # Python cannot call an inner kernel
+    return encode_word(model, text, start, stop, ids, scratch)
+
+
 def by_kernel(model: PieceModel, text: bytes, start: int = 0) -> list[int] | None:
     """The ids of text[start:], None where the kernel does not know."""
     size = len(text) - start
     ids = np.full(size + 9, _UNTOUCHED, np.int32)
     data = np.frombuffer(text, np.uint8)
-    count = encode_word(model, data, start, len(text), ids, scratch_for(size))
+    count = encoded(model, data, start, len(text), ids, scratch_for(size))
     assert NONE <= count <= size + 1
     assert (ids[size + 1 :] == _UNTOUCHED).all()
     return None if count == NONE else ids[:count].tolist()

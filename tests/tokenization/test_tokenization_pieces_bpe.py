@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 
+from lmprep.jit import kernel
 from lmprep.tokenization.pieces import piece_model, scratch_for
 from lmprep.tokenization.pieces.merge_table import merge_table
 from lmprep.tokenization.pieces.merging import FEW, _merge_few, _merge_many, merge
@@ -104,6 +105,16 @@ def test_whole_words_come_before_merges_only_where_the_model_says_so():
     assert by_kernel(apart, b"abc") == [5, 13]
 
 
+@kernel
+def merge_few(merges, symbols, count, ranked):  # Python cannot call an inner kernel
+    return _merge_few(merges, symbols, count, ranked)
+
+
+@kernel
+def merge_either(merges, symbols, count, scratch):
+    return merge(merges, symbols, count, scratch)
+
+
 tables = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=20, unique=True)
 
 
@@ -115,9 +126,9 @@ def test_searching_and_the_heap_merge_alike(pairs, symbols, data):
 
     few, many, either = (np.array([*symbols, 0], np.int32) for _ in range(3))
     scratch = scratch_for(len(symbols))
-    few = few[: _merge_few(table, few, len(symbols), scratch.ranked)]
+    few = few[: merge_few(table, few, len(symbols), scratch.ranked)]
     many = many[: _merge_many(table, many, len(symbols), scratch)]
-    either = either[: merge(table, either, len(symbols), scratch)]
+    either = either[: merge_either(table, either, len(symbols), scratch)]
 
     assert few.tolist() == many.tolist() == either.tolist() == expected
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lmprep.jit import bare_kernel
+from lmprep.jit import bare_melted_kernel
 from lmprep.tokenization.pieces.arrays import (
     BPE_BYTES,
     BPE_CHARACTERS,
@@ -25,7 +25,7 @@ from lmprep.tokenization.pieces.symbols import (
 from lmprep.tokenization.pieces.viterbi import likeliest
 
 
-@bare_kernel
+@bare_melted_kernel
 def encode_word(
     model: PieceModel, text: Bytes, start: int, stop: int, ids: Int32s, scratch: Scratch
 ) -> int:
@@ -54,7 +54,7 @@ def encode_word(
     return NONE if ids[0] == NONE else 1
 
 
-@bare_kernel
+@bare_melted_kernel
 def _encode_bytes(
     model: PieceModel, text: Bytes, start: int, stop: int, ids: Int32s, scratch: Scratch
 ) -> int:
@@ -66,7 +66,7 @@ def _encode_bytes(
     return merge(model.merges, ids, count, scratch)
 
 
-@bare_kernel
+@bare_melted_kernel
 def _encode_characters(
     model: PieceModel, text: Bytes, start: int, stop: int, ids: Int32s, scratch: Scratch
 ) -> int:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from lmprep.jit import Int, bare_kernel, inline_kernel
+from lmprep.jit import Int, bare_inner_kernel, inline_kernel
 from lmprep.tokenization.pieces.arrays import NONE, Bytes, Int32s, PieceModel
 from lmprep.tokenization.pieces.trie import ROOT, child_of
 
 
-@bare_kernel
+@bare_inner_kernel
 def match_longest(model: PieceModel, text: Bytes, start: int, stop: int, ids: Int32s) -> int:
     """Write the ids of the word text[start:stop]; returns how many, or NONE."""
     if _has_more_characters(text, start, stop, model.most_characters):
@@ -27,7 +27,7 @@ def match_longest(model: PieceModel, text: Bytes, start: int, stop: int, ids: In
     return count
 
 
-@bare_kernel
+@bare_inner_kernel
 def _longest_piece(
     model: PieceModel, text: Bytes, start: int, stop: int, root: int
 ) -> tuple[int, int]:
@@ -43,7 +43,7 @@ def _longest_piece(
     return piece, end
 
 
-@bare_kernel
+@bare_inner_kernel
 def _has_more_characters(text: Bytes, start: int, stop: int, most: int) -> bool:
     if stop - start <= most:
         return False

@@ -10,6 +10,7 @@ import numpy as np
 
 from lmprep.jit import inline_kernel, kernel
 from lmprep.tokenization.pieces.arrays import Int32s, Int64s
+from lmprep.tokenization.scanning.bits import peek
 
 NO_MERGE = np.int64(2**63 - 1)
 """The outcome of a pair that is not merged: after all others."""
@@ -35,7 +36,7 @@ def _slot_of(merges: Int64s, key: np.int64) -> np.int64:
     mask = len(merges) - 2
     code = key * _FACTOR
     slot = (code ^ (code >> 31)) & mask
-    while merges[slot] != key and merges[slot] != _FREE:
+    while peek(merges, slot) != key and peek(merges, slot) != _FREE:
         slot = (slot + 2) & mask
     return slot
 
@@ -45,7 +46,7 @@ def outcome(merges: Int64s, left: int, right: int) -> np.int64:
     """`rank << 32 | joined` of a pair of ids, or NO_MERGE."""
     key = (np.int64(left) << 32) | np.int64(right)
     slot = _slot_of(merges, key)
-    return merges[slot + 1] if merges[slot] == key else NO_MERGE
+    return peek(merges, slot + 1) if peek(merges, slot) == key else NO_MERGE
 
 
 @kernel

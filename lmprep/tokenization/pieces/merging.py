@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from lmprep.jit import Int, bare_kernel, inline_kernel
+from lmprep.jit import Int, bare_inner_kernel, bare_kernel, bare_melted_kernel, inline_kernel
 from lmprep.tokenization.pieces.arrays import NONE, Int32s, Int64s, Scratch
 from lmprep.tokenization.pieces.merge_table import NO_MERGE, outcome
+from lmprep.tokenization.scanning.bits import peek, poke
 
 FEW = 32
 """Symbols up to which searching is quicker than a heap."""
@@ -18,7 +19,7 @@ FEW = 32
 _LOW = np.int64(0xFFFFFFFF)
 
 
-@bare_kernel
+@bare_melted_kernel
 def merge(merges: Int64s, symbols: Int32s, count: int, scratch: Scratch) -> int:
     """Merge the first `count` of the symbols in place; returns how many are left."""
     if count <= FEW:
@@ -26,27 +27,30 @@ def merge(merges: Int64s, symbols: Int32s, count: int, scratch: Scratch) -> int:
     return _merge_many(merges, symbols, count, scratch)
 
 
-@bare_kernel
+@bare_melted_kernel
 def _merge_few(merges: Int64s, symbols: Int32s, count: int, ranked: Int64s) -> int:
     """`ranked[i]` is the outcome of symbols i and i + 1."""
     for i in range(count - 1):
-        ranked[i] = outcome(merges, symbols[i], symbols[i + 1])
+        poke(ranked, i, outcome(merges, peek(symbols, i), peek(symbols, i + 1)))
     while count > 1:
-        best = 0
+        best: Int = np.int64(0)
+        least = peek(ranked, 0)
         for i in range(1, count - 1):
-            if ranked[i] < ranked[best]:
-                best = i
-        if ranked[best] == NO_MERGE:
+            found = peek(ranked, i)
+            best = i if found < least else best
+            least = min(found, least)
+        if least == NO_MERGE:
             break
-        symbols[best] = ranked[best] & _LOW
+        joined = least & _LOW
+        poke(symbols, best, np.int32(joined))
         count -= 1
         for i in range(best + 1, count):
-            symbols[i] = symbols[i + 1]
-            ranked[i] = ranked[i + 1]
+            poke(symbols, i, peek(symbols, i + 1))
+            poke(ranked, i, peek(ranked, i + 1))
         if best > 0:
-            ranked[best - 1] = outcome(merges, symbols[best - 1], symbols[best])
+            poke(ranked, best - 1, outcome(merges, peek(symbols, best - 1), joined))
         if best < count - 1:
-            ranked[best] = outcome(merges, symbols[best], symbols[best + 1])
+            poke(ranked, best, outcome(merges, joined, peek(symbols, best + 1)))
     return count
 
 
@@ -95,7 +99,7 @@ def _rank(merges: Int64s, symbols: Int32s, place: int, size: int, scratch: Scrat
     return size
 
 
-@bare_kernel
+@bare_inner_kernel
 def _close_ranks(symbols: Int32s, after: Int32s, count: int) -> int:
     """Move those of `count` symbols that are left together; returns how many."""
     left = 0
@@ -107,7 +111,7 @@ def _close_ranks(symbols: Int32s, after: Int32s, count: int) -> int:
     return left
 
 
-@bare_kernel
+@bare_inner_kernel
 def _push(heap: Int64s, size: int, item: np.int64) -> None:
     """Put an item on a binary heap, the smallest first."""
     at = size
@@ -117,7 +121,7 @@ def _push(heap: Int64s, size: int, item: np.int64) -> None:
     heap[at] = item
 
 
-@bare_kernel
+@bare_inner_kernel
 def _without_first(heap: Int64s, size: int) -> int:
     """Take the first item off the heap; returns its new size."""
     size -= 1

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from lmprep.jit import bare_kernel, inline_kernel
+from lmprep.jit import bare_inner_kernel, bare_melted_kernel, inline_kernel
 from lmprep.tokenization.pieces.arrays import DROPPED, NONE, Bytes, Int32s, PieceModel
 from lmprep.tokenization.pieces.characters import character_end
 from lmprep.tokenization.pieces.printable import PRINTABLE_UTF8
 from lmprep.tokenization.pieces.trie import ROOT, child_of, node_of
 
 
-@bare_kernel
+@bare_melted_kernel
 def byte_symbols(model: PieceModel, text: Bytes, start: int, stop: int, symbols: Int32s) -> int:
     """One symbol a byte; returns how many, or NONE if a byte has no piece."""
     for at in range(start, stop):
@@ -19,7 +19,7 @@ def byte_symbols(model: PieceModel, text: Bytes, start: int, stop: int, symbols:
     return stop - start
 
 
-@bare_kernel
+@bare_melted_kernel
 def character_symbols(
     model: PieceModel, text: Bytes, start: int, stop: int, symbols: Int32s
 ) -> int:
@@ -66,7 +66,7 @@ def piece_of(model: PieceModel, text: Bytes, start: int, stop: int) -> int:
     return NONE if node == NONE else model.piece_at[node]
 
 
-@bare_kernel
+@bare_inner_kernel
 def bytes_as_piece(model: PieceModel, text: Bytes, start: int, stop: int) -> int:
     """The piece that the bytes text[start:stop] are when printed, or NONE."""
     node = ROOT
@@ -80,7 +80,7 @@ def bytes_as_piece(model: PieceModel, text: Bytes, start: int, stop: int) -> int
     return int(model.piece_at[node])
 
 
-@bare_kernel
+@bare_inner_kernel
 def bytes_have_pieces(model: PieceModel, text: Bytes, start: int, stop: int) -> bool:
     """Whether each byte has a piece of its own."""
     for at in range(start, stop):  # noqa: SIM110, kernels know no generators

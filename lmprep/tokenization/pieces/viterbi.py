@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from lmprep.jit import Int, bare_kernel, inline_kernel
+from lmprep.jit import Int, bare_inner_kernel, inline_kernel
 from lmprep.tokenization.pieces.arrays import NONE, Bytes, Int32s, PieceModel, Scratch
 from lmprep.tokenization.pieces.characters import character_end
 from lmprep.tokenization.pieces.symbols import bytes_have_pieces, piece_of
 from lmprep.tokenization.pieces.trie import ROOT, child_of
 
 
-@bare_kernel
+@bare_inner_kernel
 def likeliest(
     model: PieceModel, text: Bytes, start: int, stop: int, ids: Int32s, scratch: Scratch
 ) -> int:
@@ -39,7 +39,7 @@ def likeliest(
     return _trace(model, text, start, stop, ids, scratch)
 
 
-@bare_kernel
+@bare_inner_kernel
 def _offer_pieces(
     model: PieceModel, text: Bytes, start: int, at: int, stop: int, end: int, scratch: Scratch
 ) -> bool:
@@ -69,7 +69,7 @@ def _offer(scratch: Scratch, begin: int, end: int, score: float, piece: int) -> 
     return bool(better)
 
 
-@bare_kernel
+@bare_inner_kernel
 def _trace(
     model: PieceModel, text: Bytes, start: int, stop: int, ids: Int32s, scratch: Scratch
 ) -> int:
@@ -96,7 +96,7 @@ def _reverse(ids: Int32s, count: int) -> None:
         ids[i], ids[count - 1 - i] = ids[count - 1 - i], ids[i]
 
 
-@bare_kernel
+@bare_inner_kernel
 def _write_unknown(
     model: PieceModel, text: Bytes, start: int, stop: int, ids: Int32s, count: int
 ) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.jit import Int, bare_inline_kernel, bare_kernel
+from lmprep.jit import Int, bare_inline_kernel, bare_inner_kernel, bare_kernel
 from lmprep.tokenization.scanning.bits import peek, peek8, trailing_zeros
 from lmprep.tokenization.scanning.code_points import (
     ISOLATED,
@@ -144,7 +144,7 @@ def _code_at(text: Bytes, place: Int) -> Int:
     return code if code < 0x80 else decode(text, place)
 
 
-@bare_kernel
+@bare_inner_kernel
 def _add_slow_word(
     text: Bytes,
     start: Int,

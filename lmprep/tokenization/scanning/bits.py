@@ -15,7 +15,7 @@ from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from lmprep.jit import Int, bare_inline_kernel, bare_kernel
+from lmprep.jit import Int, bare_inline_kernel, bare_inner_kernel, bare_kernel
 
 Bytes = NDArray[np.uint8]
 
@@ -160,7 +160,7 @@ def prefetch(_context: Any, array: Any, index: Any) -> Any:
     return types.none(array, types.int64), generate
 
 
-@bare_kernel
+@bare_inner_kernel
 def _load_near_end(text: Bytes, start: Int) -> np.uint64:
     """As `load8` where fewer than eight bytes are left: zeros follow them."""
     word = np.uint64(0)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.jit import Int, bare_inline_kernel, bare_kernel
+from lmprep.jit import Int, bare_inline_kernel, bare_inner_kernel, bare_kernel
 from lmprep.tokenization.scanning.bits import peek, peek8
 from lmprep.tokenization.scanning.code_points import (
     NOT_LOADED,
@@ -118,7 +118,7 @@ def _ascii_key(
     return low, high, is_word
 
 
-@bare_kernel
+@bare_inner_kernel
 def _word_end(text: Bytes, start: Int, stop: Int, kinds: Bytes) -> Int:
     """Where the word that begins at `start` ends; -1 - a code point on a missing page."""
     end = _contraction_end(text, start, stop)
@@ -139,7 +139,7 @@ def _word_end(text: Bytes, start: Int, stop: Int, kinds: Bytes) -> Int:
     return last if last > start else end
 
 
-@bare_kernel
+@bare_inner_kernel
 def _run_end(text: Bytes, start: Int, stop: Int, kinds: Bytes, kind: Int) -> Int:
     """Where the characters of one kind from `start` on end; -1 - a code point not yet known."""
     at = start
@@ -153,7 +153,7 @@ def _run_end(text: Bytes, start: Int, stop: Int, kinds: Bytes, kind: Int) -> Int
     return at
 
 
-@bare_kernel
+@bare_inner_kernel
 def _contraction_end(text: Bytes, start: Int, stop: Int) -> Int:
     """Where 's, 't, 're, 've, 'm, 'll or 'd ends; `start` if none begins there."""
     if text[start] != _APOSTROPHE or start + 1 >= stop:

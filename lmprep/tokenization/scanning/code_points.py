@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.jit import Int, bare_inline_kernel, bare_kernel
+from lmprep.jit import Int, bare_inline_kernel, bare_inner_kernel
 
 Bytes = NDArray[np.uint8]
 
@@ -91,7 +91,7 @@ def length_of(lead: Int) -> Int:
     return 1 if lead < 0x80 else 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
 
 
-@bare_kernel
+@bare_inner_kernel
 def decode(text: Bytes, start: Int) -> Int:
     """The code point that begins at `start`; the text is valid UTF-8."""
     lead = np.int64(text[start])

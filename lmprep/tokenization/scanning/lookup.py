@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.jit import Int, bare_kernel
+from lmprep.jit import Int, bare_inner_kernel, bare_kernel, bare_melted_kernel
 from lmprep.tokenization.pieces import PieceModel, Scratch, encode_word
 from lmprep.tokenization.scanning.bits import peek, prefetch
 from lmprep.tokenization.scanning.code_points import NOT_LOADED, PART, decode, length_of
@@ -152,7 +152,7 @@ def look_up(
     return DONE
 
 
-@bare_kernel
+@bare_inner_kernel
 def _put_new(
     batch: Batch,
     word: Int,
@@ -208,7 +208,7 @@ def _put_new(
     return at + count
 
 
-@bare_kernel
+@bare_melted_kernel
 def _slot_of(batch: Batch, word: Int, cache: WordCache) -> Int:
     """As `find_long` for a long word of the batch."""
     field = word * FIELDS
@@ -217,7 +217,7 @@ def _slot_of(batch: Batch, word: Int, cache: WordCache) -> Int:
     return find_long(cache, batch.letters, begin, end, batch.words[field + 2])
 
 
-@bare_kernel
+@bare_melted_kernel
 def _copy_word(batch: Batch, word: Int, length: Int, work: Work) -> Int:
     """Copy a word into the work arrays, behind its lead; returns the length of both."""
     field = word * FIELDS
@@ -237,7 +237,7 @@ def _copy_word(batch: Batch, word: Int, length: Int, work: Work) -> Int:
     return begin + length
 
 
-@bare_kernel
+@bare_melted_kernel
 def _encode(
     length: Int, is_kept: Any, cache: WordCache, model: PieceModel, work: Work, state: Int64s
 ) -> Int:
@@ -261,7 +261,7 @@ def _encode(
     return count
 
 
-@bare_kernel
+@bare_melted_kernel
 def _check(work: Work, length: Int, state: Int64s) -> Int:
     """Whether all characters of a word, behind its lead, stand for themselves."""
     at = len(work.lead)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.jit import Int, bare_inline_kernel, bare_kernel
+from lmprep.jit import Int, bare_inline_kernel, bare_inner_kernel
 from lmprep.tokenization.scanning.bits import (
     classes,
     ones,
@@ -62,7 +62,7 @@ def new_marks() -> Marks:
     )
 
 
-@bare_kernel
+@bare_inner_kernel
 def mark_byte_level(text: Bytes, start: Int, marks: Marks) -> Int:
     """Mark words of letters, digits or signs, each with the space before it. A newline that does
     not follow a space takes no closer look: it ends a word like a space.
@@ -97,7 +97,7 @@ def mark_byte_level(text: Bytes, start: Int, marks: Marks) -> Int:
     return found
 
 
-@bare_kernel
+@bare_inner_kernel
 def mark_bert(text: Bytes, start: Int, marks: Marks) -> Int:
     """Mark words of letters and digits, and every other character but spaces by itself. Spaces and
     newlines, which are in no word, take no closer look.

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.jit import Int, bare_inline_kernel, bare_kernel
+from lmprep.jit import Int, bare_inline_kernel, bare_inner_kernel, bare_kernel, bare_melted_kernel
 from lmprep.tokenization.scanning.bits import peek, poke, store
 from lmprep.tokenization.scanning.words import code_of
 
@@ -116,7 +116,7 @@ def find_short(short: UInt64s, place: Int, low: np.uint64, high: np.uint64) -> I
         place = (place + _WORDS_PER_SLOT) & mask
 
 
-@bare_kernel
+@bare_melted_kernel
 def add_short(
     cache: WordCache, place: Int, low: np.uint64, high: np.uint64, ids: Int32s, count: Int
 ) -> None:
@@ -136,7 +136,7 @@ def add_short(
     cache.short[place + 3] = third | (np.uint64(count) << _HALF)
 
 
-@bare_kernel
+@bare_melted_kernel
 def pool_ids(cache: WordCache, ids: Int32s, count: Int) -> None:
     """Put the ids of one word into the pool."""
     at = cache.used[POOL_USED]
@@ -145,7 +145,7 @@ def pool_ids(cache: WordCache, ids: Int32s, count: Int) -> None:
     cache.used[POOL_USED] = at + count
 
 
-@bare_kernel
+@bare_inner_kernel
 def pool_marked(cache: WordCache, ids: Int32s, word_start: Flags) -> None:
     """Put ids into the pool that may be of several words, or begin none."""
     at = cache.used[POOL_USED]
@@ -154,7 +154,7 @@ def pool_marked(cache: WordCache, ids: Int32s, word_start: Flags) -> None:
     cache.used[POOL_USED] = at + len(ids)
 
 
-@bare_kernel
+@bare_inner_kernel
 def add_short_pooled(
     cache: WordCache, place: Int, low: np.uint64, high: np.uint64, count: Int
 ) -> None:
@@ -166,7 +166,7 @@ def add_short_pooled(
     cache.used[SHORT_USED] += 1
 
 
-@bare_kernel
+@bare_inner_kernel
 def emit_pooled(
     cache: WordCache, start: Int, count: Int, ids: Int32s, word_start: Flags, at: Int
 ) -> Int:
@@ -200,7 +200,7 @@ def emit_short_pooled(cache: WordCache, place: Int, ids: Int32s, word_start: Fla
     return emit_pooled(cache, np.int64(cache.short[place + 2]), count, ids, word_start, at)
 
 
-@bare_kernel
+@bare_inner_kernel
 def find_long(cache: WordCache, text: Bytes, start: Int, stop: Int, code: np.uint64) -> Int:
     """The slot of a long word, or -1 - the free slot where it belongs."""
     mask = len(cache.long_hashes) - 1
@@ -212,7 +212,7 @@ def find_long(cache: WordCache, text: Bytes, start: Int, stop: Int, code: np.uin
     return -1 - slot
 
 
-@bare_kernel
+@bare_inner_kernel
 def _is_at(cache: WordCache, slot: Int, text: Bytes, start: Int, stop: Int) -> bool:
     kept = cache.long_places[4 * slot]
     if cache.long_places[4 * slot + 1] != stop - start:
@@ -223,7 +223,7 @@ def _is_at(cache: WordCache, slot: Int, text: Bytes, start: Int, stop: Int) -> b
     return True
 
 
-@bare_kernel
+@bare_inner_kernel
 def add_long(
     cache: WordCache, slot: Int, text: Bytes, start: Int, stop: Int, code: np.uint64, count: Int
 ) -> None:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.jit import Int, bare_inline_kernel, bare_kernel
+from lmprep.jit import Int, bare_inline_kernel, bare_inner_kernel
 from lmprep.tokenization.scanning.bits import load8, low_bytes, poke, store
 from lmprep.tokenization.scanning.marks import Marks
 
@@ -115,7 +115,7 @@ def code_of(low: np.uint64, high: np.uint64) -> np.uint64:
     return code ^ (code >> _HALF)
 
 
-@bare_kernel
+@bare_inner_kernel
 def hash_of(text: Bytes, start: Int, stop: Int) -> np.uint64:
     """A hash of the bytes text[start:stop] that is never 0."""
     code = np.uint64(stop - start)
@@ -151,7 +151,7 @@ def add_unsafe(words: UInt64s, count: Int, start: Int) -> None:
     add_key(words, count, np.uint64(0), UNSAFE, start)
 
 
-@bare_kernel
+@bare_inner_kernel
 def add_letters(batch: Batch, count: Int, begin: Int, end: Int, start: Int) -> Int:
     """Put the word letters[begin:end] into a batch of `count` words; it begins at `start` in the
     text. Returns how many bytes of `letters` are used now."""
@@ -167,7 +167,7 @@ def add_letters(batch: Batch, count: Int, begin: Int, end: Int, start: Int) -> I
     return end
 
 
-@bare_kernel
+@bare_inner_kernel
 def add_long(batch: Batch, count: Int, text: Bytes, start: Int, stop: Int, state: Int64s) -> bool:
     """Put the word text[start:stop] as it is into a batch; returns whether there was room."""
     begin = state[LETTERS]
