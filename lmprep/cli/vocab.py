@@ -36,7 +36,8 @@ _VOCAB_FLAGS = ("algorithm", "size", "family", "criterion", "cased", "sentinels"
     type=click.IntRange(1),
     default=default_workers,
     show_default="cores",
-    help="Processes that count words; the vocabulary does not depend on it.",
+    help="Processes that count words, for a small text threads; the vocabulary does not depend on "
+    "it.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Result as JSON on stdout.")
 def vocab(**options: Any) -> None:

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -26,6 +27,13 @@ from lmprep.vocab import count_here, make_vocabulary
 from tests.corpora import tree, write_corpus
 
 SETTINGS = VocabSettings(algorithm="wordpiece", size=150)
+IN_THREADS = counting._IN_THREADS
+
+
+@pytest.fixture(autouse=True)
+def in_processes(monkeypatch) -> None:
+    """Processes count these small corpora, too, where a test does not say threads."""
+    monkeypatch.setattr(counting, "_IN_THREADS", 0)
 
 
 @pytest.fixture
@@ -57,9 +65,15 @@ def learnt(out: Path, *arguments: object, engine=count_here, partition_bytes=300
     return tree(out)
 
 
-@pytest.mark.parametrize("kind", ["ranges of a file", "one gzip file", "several gzip files"])
-def test_no_number_of_workers_changes_a_byte(kind, tmp_path, temporary):
-    if kind == "ranges of a file":
+@pytest.mark.parametrize(
+    "kind",
+    ["ranges of a file", "ranges of a file in threads", "one gzip file", "several gzip files"],
+)
+def test_no_number_of_workers_changes_a_byte(kind, tmp_path, temporary, monkeypatch):
+    if kind.endswith("threads"):
+        monkeypatch.setattr(counting, "_IN_THREADS", IN_THREADS)
+        monkeypatch.setattr(counting, "run_in_processes", None)
+    if kind.startswith("ranges"):
         inputs = [write_corpus(tmp_path / "a.txt", 240)]
     else:
         number = 1 if kind == "one gzip file" else 4
@@ -129,6 +143,17 @@ def test_words_left_out_are_told_and_written_down(tmp_path, temporary, monkeypat
     assert 0 < facts["forgotten_words"] < facts["distinct_words"]
     message = f"{facts['forgotten_words']} of {facts['distinct_words']} distinct words are too many"
     assert message in caplog.text
+
+
+def test_an_error_in_a_thread_stops_the_others(tmp_path, temporary, monkeypatch):
+    monkeypatch.setattr(counting, "_IN_THREADS", IN_THREADS)
+    lines = b"a line of text\n\n" * 3000
+    (tmp_path / "a.txt").write_bytes(lines + b"caf\xe9\n" + lines)
+
+    with pytest.raises(InputError, match="is not UTF-8"):
+        learnt(tmp_path / "out", tmp_path / "a.txt", engine=Workers(2))
+    assert not (tmp_path / "out").exists()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("counting")]
 
 
 def test_a_small_corpus_starts_no_process(tmp_path, monkeypatch):
