@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -16,6 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 from lmprep.jit import inline_kernel, kernel
 
 Array = NDArray[Any]
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +89,15 @@ def offsets_of(lengths: Sequence[int] | NDArray[np.integer]) -> NDArray[np.int64
     offsets = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=offsets[1:])
     return offsets
+
+
+def enlarged(array: NDArray[Scalar], length: int) -> NDArray[Scalar]:
+    """The same array, or a copy with room for `length` rows; the new ones hold anything."""
+    if length == len(array):
+        return array
+    larger = np.empty_like(array, shape=(length, *array.shape[1:]))
+    larger[: len(array)] = array
+    return larger
 
 
 def concatenate(parts: Sequence[Ragged]) -> Ragged:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from lmprep.batches import DOCUMENT_SHIFT, Documents, Drops
 from lmprep.corpus.partitions import Partition
 from lmprep.corpus.whitespace import after_spaces, before_spaces
-from lmprep.jit import kernel
+from lmprep.jit import Int, kernel
 from lmprep.ragged import copy_run, offsets_of
 from lmprep.settings import CorpusSettings
 
@@ -174,7 +174,8 @@ def _pack(
     Returns:
         Number of sentences.
     """
-    sentences = sentence = start = written = 0
+    sentences = sentence = written = 0
+    start: Int = np.int64(0)
     for document in range(len(document_ends)):
         before = sentences
         while sentence < len(ends) and ends[sentence] <= document_ends[document]:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from lmprep.jit import kernel
+from lmprep.jit import Int, kernel
 from lmprep.tokenization.candidates import (
     Candidates,
     add_candidate,
@@ -28,20 +28,23 @@ from lmprep.tokenization.candidates import (
     update_symbol,
 )
 from lmprep.tokenization.pairs import (
+    COME,
     COUNT,
+    GONE,
     KEY,
     MARK,
     NONE,
+    START,
     Int32s,
     Int64s,
     Pairs,
-    Symbols,
+    Words,
     copied,
+    has_room,
     join,
-    linked,
     pairs_of,
-    places_of,
     with_room,
+    words_of,
 )
 
 
@@ -57,16 +60,15 @@ def merge_likely(
         The merges by rank as their keys, int64 [M], and the least count of a pair: with it there
         are `most` merges and with one more there are not, or it is 1.
     """
-    words = linked(symbols, offsets, counts)
-    pairs = pairs_of(words)
+    words = words_of(symbols, offsets, counts)
     most = min(most, len(symbols))
+    pairs = pairs_of(words, alphabet + most)
     known = symbols >= 0
     frequencies = np.zeros(alphabet, np.int64)
-    np.add.at(frequencies, symbols[known], words.counts[known])
+    np.add.at(frequencies, symbols[known], np.repeat(counts, np.diff(offsets))[known])
 
     def merged(least: int) -> Int64s:
-        candidates = no_candidates(alphabet + most, frequencies)
-        return _merge(*copied(words, pairs), candidates, alphabet, most, least)
+        return _merged(*copied(words, pairs), frequencies, alphabet, most, least)
 
     commonest = int(pairs.table[: pairs.used[0], COUNT].max(initial=0))
     return _largest_least(merged, most, commonest)
@@ -97,34 +99,73 @@ def _largest_least(
     return best, least
 
 
-@kernel
-def _merge(
-    words: Symbols, pairs: Pairs, candidates: Candidates, alphabet: int, most: int, least: int
+def _merged(
+    words: Words, pairs: Pairs, frequencies: Int64s, alphabet: int, most: int, least: int
 ) -> Int64s:
+    """The merges for a least count."""
+    candidates = _add_all(no_candidates(alphabet + most, frequencies), pairs, least)
+    changed = np.empty((0, 3), np.int32)
+    merges = np.empty(most, np.int64)
+    made = needed = 0
+    while True:
+        candidates, made, needed = _merge(
+            words, pairs, candidates, changed, alphabet, merges, made, least
+        )
+        if not needed:
+            return merges[:made]
+        pairs = with_room(pairs, needed)
+        if needed > len(changed):
+            changed = np.empty((2 * needed, 3), np.int32)
+
+
+@kernel
+def _add_all(candidates: Candidates, pairs: Pairs, least: int) -> Candidates:
+    """Make all pairs candidates that occur often enough."""
     for number in range(pairs.used[0]):
         if pairs.table[number, COUNT] >= least:
             candidates = add_candidate(candidates, pairs, number)
-    merges = np.empty(most, np.int64)
-    for made in range(most):
+    return candidates
+
+
+@kernel
+def _merge(
+    words: Words,
+    pairs: Pairs,
+    candidates: Candidates,
+    changed: Int32s,
+    alphabet: int,
+    merges: Int64s,
+    made: int,
+    least: int,
+) -> tuple[Candidates, int, int]:
+    """Merge until all merges are made, no candidate is left, or there is no room.
+
+    Returns:
+        The candidates, how many merges are made, and rows needed in `pairs` and `changed` for the
+        next one; 0 if there is none.
+    """
+    while made < len(merges):
         candidate, number = first_candidate(candidates)
         if candidate == NONE:
-            return merges[:made]
+            break
+        needed = 2 * (pairs.table[number + 1, START] - pairs.table[number, START])
+        if not has_room(pairs, needed) or needed > len(changed):
+            return candidates, made, needed
         drop_candidate(candidates, pairs, candidate)
         key, joined = pairs.table[number, KEY], alphabet + made
         merges[made] = key
-        places = places_of(pairs, number)
-        pairs = with_room(pairs, 2 * len(places))
-        changed = np.empty((2 * len(places), 2), np.int64)
-        n, occurrences = join(words, pairs, key, places, joined, changed)
+        made += 1
+        n, occurrences = join(words, pairs, number, joined, changed)
         candidates.frequencies[key >> 32] -= occurrences
         candidates.frequencies[key & 0xFFFFFFFF] -= occurrences
         candidates.frequencies[joined] = occurrences
         for symbol in (key >> 32, key & 0xFFFFFFFF, joined):
             update_symbol(candidates, pairs, symbol, least)
         for i in range(n):
-            gone, come = changed[i]
+            gone: Int = np.int64(changed[i, GONE])
+            come: Int = np.int64(changed[i, COME])
             if pairs.table[gone, MARK] != NONE:
                 update_candidate(candidates, pairs, pairs.table[gone, MARK], least)
             if pairs.table[come, MARK] == NONE and pairs.table[come, COUNT] >= least:
                 candidates = add_candidate(candidates, pairs, come)
-    return merges
+    return candidates, made, 0

@@ -16,25 +16,26 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.jit import inline_kernel, kernel
+from lmprep.jit import Int, bare_inner_kernel, bare_kernel, inline_kernel
+from lmprep.ragged import enlarged
 from lmprep.tokenization.pairs import (
-    COME,
     COUNT,
     KEY,
-    MARK,
     NONE,
+    START,
     Int32s,
     Int64s,
     Pairs,
-    Symbols,
+    Words,
+    has_room,
     join,
-    linked,
     pairs_of,
-    places_of,
     with_room,
+    words_of,
 )
 
 _ENTRY_COUNT, _ENTRY_KEY, _ENTRY_PAIR = range(3)  # columns of a queue
+_MADE, _QUEUED = range(2)  # fields of the state of merging
 
 Queue = NDArray[np.int64]
 """[capacity, 3], a binary heap: the largest count, then the smallest key first."""
@@ -57,8 +58,21 @@ def merge_frequent(
         The merges by rank, as their keys (`pairs.key_of`): int64 [M]. Merge i makes the symbol
         `alphabet` + i.
     """
-    words = linked(symbols, offsets, counts)
-    return _merge(words, pairs_of(words), alphabet, min(most, len(symbols)))
+    words = words_of(symbols, offsets, counts)
+    most = min(most, len(symbols))
+    pairs = pairs_of(words, alphabet + most)
+    queue = np.empty((2 * len(pairs.table), 3), np.int64)
+    changed = np.empty((0, 3), np.int32)
+    merges = np.empty(most, np.int64)
+    state = np.zeros(2, np.int64)
+    _queue_new(queue, pairs, 0, state)
+    while needed := _merge(words, pairs, queue, changed, alphabet, merges, state):
+        pairs = with_room(pairs, needed)
+        if state[_QUEUED] + needed > len(queue):
+            queue = enlarged(queue, 2 * len(queue) + needed)
+        if needed > len(changed):
+            changed = np.empty((2 * needed, 3), np.int32)
+    return merges[: state[_MADE]]
 
 
 def texts_of(merges: Int64s, alphabet: Sequence[str], prefix: str = "") -> list[str]:
@@ -75,54 +89,49 @@ def texts_of(merges: Int64s, alphabet: Sequence[str], prefix: str = "") -> list[
     return texts
 
 
-@kernel
-def _merge(words: Symbols, pairs: Pairs, alphabet: int, most: int) -> Int64s:
-    queue, queued = _queue_all(pairs)
-    merges = np.empty(most, np.int64)
-    for made in range(most):
-        queued, number = _pop(queue, queued, pairs)
+@bare_kernel
+def _merge(
+    words: Words,
+    pairs: Pairs,
+    queue: Queue,
+    changed: Int32s,
+    alphabet: Int,
+    merges: Int64s,
+    state: Int64s,
+) -> Int:
+    """Merge until all merges are made, no pair is left, or there is no room.
+
+    Returns:
+        Rows needed in all tables for the next merge; 0 if there is none.
+    """
+    while state[_MADE] < len(merges):
+        number = _first_pair(queue, pairs, state)
         if number == NONE:
-            return merges[:made]
-        merges[made] = pairs.table[number, KEY]
-        places = places_of(pairs, number)
-        pairs = with_room(pairs, 2 * len(places))
-        changed = np.empty((2 * len(places), 2), np.int64)
-        n, _ = join(words, pairs, merges[made], places, alphabet + made, changed)
-        queue = _with_room(queue, queued, n)
-        for i in range(n):
-            queued = _push_new(queue, queued, pairs, changed[i, COME])
-    return merges
+            break
+        needed = 2 * (pairs.table[number + 1, START] - pairs.table[number, START])
+        if (
+            not has_room(pairs, needed)
+            or state[_QUEUED] + needed > len(queue)
+            or needed > len(changed)
+        ):
+            return needed
+        state[_QUEUED] = _without_first(queue, state[_QUEUED])
+        merges[state[_MADE]] = pairs.table[number, KEY]
+        before = pairs.used[0]
+        join(words, pairs, number, alphabet + state[_MADE], changed)
+        _queue_new(queue, pairs, before, state)
+        state[_MADE] += 1
+    return 0
 
 
-@kernel
-def _queue_all(pairs: Pairs) -> tuple[Queue, int]:
-    number = pairs.used[0]
-    queue = np.empty((number + 16, 3), np.int64)
-    queued = 0
-    for pair in range(number):
-        queued = _push_new(queue, queued, pairs, pair)
-    return queue, queued
-
-
-@kernel
-def _with_room(queue: Queue, queued: int, needed: int) -> Queue:
-    if queued + needed <= len(queue):
-        return queue
-    larger = np.empty((max(2 * len(queue), queued + needed), 3), np.int64)
-    for entry in range(queued):
-        for column in range(3):
-            larger[entry, column] = queue[entry, column]
-    return larger
-
-
-@kernel
-def _push_new(queue: Queue, queued: int, pairs: Pairs, number: int) -> int:
-    """Queue a pair unless it has been."""
-    count = pairs.table[number, COUNT]
-    if pairs.table[number, MARK] != NONE or count == 0:  # 0: come and gone in one join
-        return queued
-    pairs.table[number, MARK] = 0
-    return _push(queue, queued, count, pairs.table[number, KEY], number)
+@bare_kernel
+def _queue_new(queue: Queue, pairs: Pairs, first: Int, state: Int64s) -> None:
+    """Queue all pairs from number `first` on, but for those that have come and gone in one join."""
+    for number in range(first, pairs.used[0]):
+        count = pairs.table[number, COUNT]
+        if count > 0:
+            _push(queue, state[_QUEUED], count, pairs.table[number, KEY], number)
+            state[_QUEUED] += 1
 
 
 @inline_kernel
@@ -130,29 +139,34 @@ def _comes_first(count_a: int, key_a: int, count_b: int, key_b: int) -> bool:
     return bool(count_a > count_b or (count_a == count_b and key_a < key_b))
 
 
-@kernel
-def _push(queue: Queue, queued: int, count: int, key: int, number: int) -> int:
+@bare_inner_kernel
+def _push(queue: Queue, queued: Int, count: Int, key: Int, number: Int) -> None:
     """Put an entry on the queue, which has room for it."""
     at = queued
     while at > 0:
-        parent = (at - 1) // 2
+        parent = (at - 1) >> 1
         if not _comes_first(count, key, queue[parent, _ENTRY_COUNT], queue[parent, _ENTRY_KEY]):
             break
         _move(queue, parent, at)
         at = parent
     queue[at, _ENTRY_COUNT], queue[at, _ENTRY_KEY], queue[at, _ENTRY_PAIR] = count, key, number
-    return queued + 1
 
 
-@kernel
-def _remove_first(queue: Queue, queued: int) -> int:
-    """Take the first entry off the queue."""
+@bare_inner_kernel
+def _without_first(queue: Queue, queued: Int) -> Int:
+    """Take the first entry off the queue; returns how many are left."""
     last = queued - 1
-    count, key = queue[last, _ENTRY_COUNT], queue[last, _ENTRY_KEY]
-    at = 0
-    while 2 * at + 1 < last:
+    _sink(queue, last, queue[last, _ENTRY_COUNT], queue[last, _ENTRY_KEY], queue[last, _ENTRY_PAIR])
+    return last
+
+
+@bare_inner_kernel
+def _sink(queue: Queue, queued: Int, count: Int, key: Int, number: Int) -> None:
+    """Put an entry where it belongs in place of the first one."""
+    at = np.int64(0)
+    while 2 * at + 1 < queued:
         child = 2 * at + 1
-        if child + 1 < last and _comes_first(
+        if child + 1 < queued and _comes_first(
             queue[child + 1, _ENTRY_COUNT],
             queue[child + 1, _ENTRY_KEY],
             queue[child, _ENTRY_COUNT],
@@ -163,29 +177,26 @@ def _remove_first(queue: Queue, queued: int) -> int:
             break
         _move(queue, child, at)
         at = child
-    _move(queue, last, at)
-    return last
+    queue[at, _ENTRY_COUNT], queue[at, _ENTRY_KEY], queue[at, _ENTRY_PAIR] = count, key, number
 
 
 @inline_kernel
-def _move(queue: Queue, source: int, target: int) -> None:
+def _move(queue: Queue, source: Int, target: Int) -> None:
     for column in range(3):
         queue[target, column] = queue[source, column]
 
 
-@kernel
-def _pop(queue: Queue, queued: int, pairs: Pairs) -> tuple[int, int]:
-    """Take the first entry whose count is not out of date; counts only ever fall.
-
-    Returns:
-        How many entries are left, and the pair's number, NONE if there is none.
-    """
-    while queued > 0:
-        count, key, number = queue[0]
-        queued = _remove_first(queue, queued)
-        current = pairs.table[number, COUNT]
-        if current == count:
-            return queued, number
-        if current > 0:
-            queued = _push(queue, queued, current, key, number)
-    return 0, NONE
+@bare_inner_kernel
+def _first_pair(queue: Queue, pairs: Pairs, state: Int64s) -> Int:
+    """The pair of the first entry, once that is one whose count is not out of date; counts only
+    ever fall. NONE if there is none."""
+    while state[_QUEUED] > 0:
+        number = queue[0, _ENTRY_PAIR]
+        count = pairs.table[number, COUNT]
+        if count == queue[0, _ENTRY_COUNT]:
+            return number
+        if count > 0:
+            _sink(queue, state[_QUEUED], count, queue[0, _ENTRY_KEY], number)
+        else:
+            state[_QUEUED] = _without_first(queue, state[_QUEUED])
+    return np.int64(NONE)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers
-from tokenizers.models import BPE
+from tokenizers.models import BPE, Unigram, WordLevel, WordPiece
 
 from lmprep.settings import VocabSettings
 from lmprep.tokenization.families import front_tokens
@@ -18,9 +18,14 @@ SPACE = "▁"
 """Metaspace writes a space so: U+2581."""
 
 
+_MODELS = {
+    "wordpiece": WordPiece, "word": WordLevel, "bpe": BPE, "byte-bpe": BPE, "unigram": Unigram,
+}  # fmt: skip
+
+
 def bare_tokenizer(settings: VocabSettings) -> Tokenizer:
     """A tokenizer for these settings with an empty model: it can normalize and cut into words."""
-    tokenizer = Tokenizer(BPE())
+    tokenizer = Tokenizer(_MODELS[settings.algorithm]())
     if settings.algorithm in ("wordpiece", "word"):
         tokenizer.normalizer = normalizers.BertNormalizer(lowercase=not settings.cased)
         tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()

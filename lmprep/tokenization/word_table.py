@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lmprep.jit import inline_kernel, kernel
+from lmprep.ragged import enlarged
 from lmprep.tokenization.counted_words import CountedWords
 
 Bytes = NDArray[np.uint8]
 Numbers = NDArray[np.int64]
-_Array = TypeVar("_Array", Bytes, Numbers, NDArray[np.uint64])
 
 _FEWEST = 16  # words there is room for at first
 _WORD_BYTES = 32  # an entry, and two slots for it
@@ -94,21 +94,13 @@ class WordTable:
             _fill_slots(entries.hashes[:used], slots)
         self._entries = _Entries(
             slots=slots,
-            hashes=_enlarged(entries.hashes, room),
-            offsets=_enlarged(entries.offsets, room + 1),
-            counts=_enlarged(entries.counts, room),
-            text=_enlarged(entries.text, text),
+            hashes=enlarged(entries.hashes, room),
+            offsets=enlarged(entries.offsets, room + 1),
+            counts=enlarged(entries.counts, room),
+            text=enlarged(entries.text, text),
             used=entries.used,
         )
         return True
-
-
-def _enlarged(array: _Array, length: int) -> _Array:
-    if length == len(array):
-        return array
-    larger = np.empty_like(array, shape=length)
-    larger[: len(array)] = array
-    return larger
 
 
 def hash_words(words: CountedWords) -> NDArray[np.uint64]:

@@ -12,8 +12,6 @@ Int32s = NDArray[np.int32]
 Int64s = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-WORDPIECE, BPE_BYTES, BPE_CHARACTERS, UNIGRAM, WORDS = range(5)  # kinds of model
-
 NONE = -1
 """No piece, no node, no neighbour, no id: the library has to be asked."""
 DROPPED = -2
@@ -21,20 +19,25 @@ DROPPED = -2
 
 
 class PieceModel(NamedTuple):
-    """Any model, V pieces. What its kind does not need is empty, so all have one compiled type."""
+    """Any model, V pieces.
 
-    kind: int
+    What makes a model one of a kind is None in those of another, so that each kind has a compiled
+    type of its own, and who uses WordPiece does not wait until the code of the others is compiled.
+    A model with none of it knows whole words only. All else is empty where it is not needed.
+    """
+
     unk: int  # id of the unknown token, NONE or DROPPED
-    fuses_unk: bool  # BPE: a run of unknown characters is one token
-    words_first: bool  # BPE `ignore_merges`: a word that is a piece is not merged
-    most_characters: int  # WordPiece: a longer word is unknown
-    continuing: int  # WordPiece: node of the trie where pieces within a word begin, or NONE
     edges: Int64s  # the trie of the pieces' bytes, see `trie`
     piece_at: Int32s  # [nodes], id of the piece that ends at this node, or NONE
-    merges: Int64s  # see `merge_table`
-    byte_ids: Int32s  # [256]: a byte's own piece, or NONE
-    scores: Floats  # [V], Unigram: the logarithm of a piece's probability, by id
+    most_characters: int  # WordPiece: a longer word is unknown
+    words_first: bool  # BPE `ignore_merges`: a word that is a piece is not merged
+    fallback_ids: Int32s  # [256], BPE of characters and Unigram: the piece for a byte, or NONE
     unknown_score: float  # Unigram: that of a character without a piece
+    continuing: int | None  # WordPiece: node where pieces within a word begin, or NONE
+    merges: Int64s | None  # BPE, see `merge_table`
+    byte_ids: Int32s | None  # [256], BPE of bytes: a byte's own piece, or NONE
+    fuses_unk: bool | None  # BPE of characters: a run of unknown characters is one token
+    scores: Floats | None  # [V], Unigram: the logarithm of a piece's probability, by id
 
 
 class Scratch(NamedTuple):

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from lmprep.jit import bare_melted_kernel
 from lmprep.tokenization.pieces.arrays import (
-    BPE_BYTES,
-    BPE_CHARACTERS,
     NONE,
-    UNIGRAM,
-    WORDPIECE,
     Bytes,
+    Floats,
     Int32s,
+    Int64s,
     PieceModel,
     Scratch,
 )
@@ -33,7 +31,7 @@ def encode_word(
 
     Args:
         model: as `piece_model` makes it.
-        text: UTF-8, as it comes to the model; only for BPE_BYTES before bytes become printable.
+        text: UTF-8, as it comes to the model; only for BPE of bytes before bytes become printable.
         ids: int32, out, room for at least stop - start + 1.
         scratch: from `scratch_for(size)`, with a size of at least stop - start.
 
@@ -41,14 +39,45 @@ def encode_word(
         The number of ids, or NONE if the library has to be asked: a character is unknown and there
         is no unknown token.
     """
-    if model.kind == WORDPIECE:
-        return match_longest(model, text, start, stop, ids)
-    if model.kind == UNIGRAM:
-        return likeliest(model, text, start, stop, ids, scratch)
-    if model.kind == BPE_BYTES:
-        return _encode_bytes(model, text, start, stop, ids, scratch)
-    if model.kind == BPE_CHARACTERS:
-        return _encode_characters(model, text, start, stop, ids, scratch)
+    return _encode(
+        model,
+        model.continuing,
+        model.merges,
+        model.byte_ids,
+        model.fuses_unk,
+        model.scores,
+        text,
+        start,
+        stop,
+        ids,
+        scratch,
+    )
+
+
+@bare_melted_kernel
+def _encode(
+    model: PieceModel,
+    continuing: int | None,
+    merges: Int64s | None,
+    byte_ids: Int32s | None,
+    fuses_unk: bool | None,
+    scores: Floats | None,
+    text: Bytes,
+    start: int,
+    stop: int,
+    ids: Int32s,
+    scratch: Scratch,
+) -> int:
+    # What makes a kind of model comes as arguments: of those, and of nothing else, numba knows
+    # before it compiles which are None, and leaves out what is done if they are not.
+    if continuing is not None:
+        return match_longest(model, continuing, text, start, stop, ids)
+    if scores is not None:
+        return likeliest(model, scores, text, start, stop, ids, scratch)
+    if merges is not None and byte_ids is not None:
+        return _encode_bytes(model, merges, byte_ids, text, start, stop, ids, scratch)
+    if merges is not None and fuses_unk is not None:
+        return _encode_characters(model, merges, fuses_unk, text, start, stop, ids, scratch)
     whole = piece_of(model, text, start, stop)
     ids[0] = model.unk if whole == NONE else whole
     return NONE if ids[0] == NONE else 1
@@ -56,23 +85,37 @@ def encode_word(
 
 @bare_melted_kernel
 def _encode_bytes(
-    model: PieceModel, text: Bytes, start: int, stop: int, ids: Int32s, scratch: Scratch
+    model: PieceModel,
+    merges: Int64s,
+    byte_ids: Int32s,
+    text: Bytes,
+    start: int,
+    stop: int,
+    ids: Int32s,
+    scratch: Scratch,
 ) -> int:
     if model.words_first and start < stop:
         ids[0] = bytes_as_piece(model, text, start, stop)
         if ids[0] != NONE:
             return 1
-    count = byte_symbols(model, text, start, stop, ids)
-    return merge(model.merges, ids, count, scratch)
+    count = byte_symbols(byte_ids, text, start, stop, ids)
+    return merge(merges, ids, count, scratch)
 
 
 @bare_melted_kernel
 def _encode_characters(
-    model: PieceModel, text: Bytes, start: int, stop: int, ids: Int32s, scratch: Scratch
+    model: PieceModel,
+    merges: Int64s,
+    fuses_unk: bool,
+    text: Bytes,
+    start: int,
+    stop: int,
+    ids: Int32s,
+    scratch: Scratch,
 ) -> int:
     if model.words_first and start < stop:
         ids[0] = piece_of(model, text, start, stop)
         if ids[0] != NONE:
             return 1
-    count = character_symbols(model, text, start, stop, ids)
-    return merge(model.merges, ids, count, scratch)
+    count = character_symbols(model, fuses_unk, text, start, stop, ids)
+    return merge(merges, ids, count, scratch)

@@ -10,8 +10,14 @@ from lmprep.tokenization.pieces.trie import ROOT, child_of
 
 
 @bare_inner_kernel
-def match_longest(model: PieceModel, text: Bytes, start: int, stop: int, ids: Int32s) -> int:
-    """Write the ids of the word text[start:stop]; returns how many, or NONE."""
+def match_longest(
+    model: PieceModel, continuing: int, text: Bytes, start: int, stop: int, ids: Int32s
+) -> int:
+    """Write the ids of the word text[start:stop]; returns how many, or NONE.
+
+    Args:
+        continuing: that of the model.
+    """
     if _has_more_characters(text, start, stop, model.most_characters):
         return _unknown_word(model, ids)
     count = 0
@@ -23,7 +29,7 @@ def match_longest(model: PieceModel, text: Bytes, start: int, stop: int, ids: In
         ids[count] = piece
         count += 1
         start = end
-        root = model.continuing
+        root = continuing
     return count
 
 

@@ -10,13 +10,8 @@ from tokenizers import Tokenizer
 
 from lmprep.tokenization.components import component, model_of
 from lmprep.tokenization.pieces.arrays import (
-    BPE_BYTES,
-    BPE_CHARACTERS,
     DROPPED,
     NONE,
-    UNIGRAM,
-    WORDPIECE,
-    WORDS,
     Int32s,
     PieceModel,
 )
@@ -60,7 +55,7 @@ def piece_model(tokenizer: Tokenizer) -> PieceModel:
         return _unigram(vocabulary, spec, tokenizer)
     if kind == "WordLevel":
         unk = vocabulary.get(spec["unk_token"], NONE)
-        return _with_trie(vocabulary)._replace(kind=WORDS, unk=unk)
+        return _with_trie(vocabulary)._replace(unk=unk)
     raise NotCovered(f"a model of type {kind}")
 
 
@@ -68,7 +63,6 @@ def _wordpiece(vocabulary: Vocabulary, spec: Spec) -> PieceModel:
     prefix = np.frombuffer(spec["continuing_subword_prefix"].encode(), np.uint8)
     model = _with_trie(vocabulary)
     return model._replace(
-        kind=WORDPIECE,
         unk=vocabulary.get(spec["unk_token"], NONE),
         most_characters=min(spec["max_input_chars_per_word"], _LARGEST_LIMIT),
         continuing=int(node_of(model.edges, prefix, 0, len(prefix))),
@@ -84,15 +78,13 @@ def _bpe(vocabulary: Vocabulary, spec: Spec, *, byte_level: bool) -> PieceModel:
     # Bytes are looked up in a table: only whole words need the trie.
     model = _with_trie({} if byte_level and not spec["ignore_merges"] else vocabulary)
     model = model._replace(
-        kind=BPE_BYTES if byte_level else BPE_CHARACTERS,
         unk=DROPPED if spec["unk_token"] is None else vocabulary.get(spec["unk_token"], NONE),
-        fuses_unk=spec["fuse_unk"],
         words_first=spec["ignore_merges"],
         merges=merge_table(numbers[:, :2], numbers[:, 2]),
     )
     if byte_level:
         return model._replace(byte_ids=_ids(vocabulary, PRINTABLE))
-    return model._replace(byte_ids=_fallback_ids(vocabulary, spec))
+    return model._replace(fuses_unk=spec["fuse_unk"], fallback_ids=_fallback_ids(vocabulary, spec))
 
 
 def _unigram(vocabulary: Vocabulary, spec: Spec, tokenizer: Tokenizer) -> PieceModel:
@@ -102,9 +94,8 @@ def _unigram(vocabulary: Vocabulary, spec: Spec, tokenizer: Tokenizer) -> PieceM
     if not np.isfinite(scores).all():
         raise NotCovered("a Unigram model with scores that are not finite")
     return _with_trie(vocabulary)._replace(
-        kind=UNIGRAM,
         unk=NONE if spec["unk_id"] is None else spec["unk_id"],
-        byte_ids=_fallback_ids(vocabulary, spec),
+        fallback_ids=_fallback_ids(vocabulary, spec),
         scores=scores,
         unknown_score=float(scores.min(initial=np.inf)) - _UNKNOWN_PENALTY,
     )
@@ -120,18 +111,18 @@ def _with_trie(vocabulary: Vocabulary) -> PieceModel:
 def empty_model() -> PieceModel:
     """A model that knows nothing."""
     return PieceModel(
-        kind=WORDS,
         unk=NONE,
-        fuses_unk=False,
-        words_first=False,
-        most_characters=0,
-        continuing=NONE,
         edges=np.empty(0, np.int64),
         piece_at=np.empty(0, np.int32),
-        merges=np.empty(0, np.int64),
-        byte_ids=np.empty(0, np.int32),
-        scores=np.empty(0, np.float64),
+        most_characters=0,
+        words_first=False,
+        fallback_ids=np.empty(0, np.int32),
         unknown_score=0.0,
+        continuing=None,
+        merges=None,
+        byte_ids=None,
+        fuses_unk=None,
+        scores=None,
     )
 
 

@@ -10,10 +10,10 @@ from lmprep.tokenization.pieces.trie import ROOT, child_of, node_of
 
 
 @bare_melted_kernel
-def byte_symbols(model: PieceModel, text: Bytes, start: int, stop: int, symbols: Int32s) -> int:
+def byte_symbols(byte_ids: Int32s, text: Bytes, start: int, stop: int, symbols: Int32s) -> int:
     """One symbol a byte; returns how many, or NONE if a byte has no piece."""
     for at in range(start, stop):
-        symbols[at - start] = model.byte_ids[text[at]]
+        symbols[at - start] = byte_ids[text[at]]
         if symbols[at - start] == NONE:
             return NONE
     return stop - start
@@ -21,7 +21,7 @@ def byte_symbols(model: PieceModel, text: Bytes, start: int, stop: int, symbols:
 
 @bare_melted_kernel
 def character_symbols(
-    model: PieceModel, text: Bytes, start: int, stop: int, symbols: Int32s
+    model: PieceModel, fuses_unk: bool, text: Bytes, start: int, stop: int, symbols: Int32s
 ) -> int:
     """One symbol a character; returns how many, or NONE if one can be none.
 
@@ -43,12 +43,12 @@ def character_symbols(
             waits = False
         elif bytes_have_pieces(model, text, start, end):
             for at in range(start, end):
-                symbols[count] = model.byte_ids[text[at]]
+                symbols[count] = model.fallback_ids[text[at]]
                 count += 1
         elif model.unk == NONE:
             return NONE
         elif model.unk != DROPPED:
-            if waits and not model.fuses_unk:
+            if waits and not fuses_unk:
                 symbols[count] = model.unk
                 count += 1
             waits = True
@@ -82,8 +82,8 @@ def bytes_as_piece(model: PieceModel, text: Bytes, start: int, stop: int) -> int
 
 @bare_inner_kernel
 def bytes_have_pieces(model: PieceModel, text: Bytes, start: int, stop: int) -> bool:
-    """Whether each byte has a piece of its own."""
+    """Whether each byte has a piece to fall back to."""
     for at in range(start, stop):  # noqa: SIM110, kernels know no generators
-        if model.byte_ids[text[at]] == NONE:
+        if model.fallback_ids[text[at]] == NONE:
             return False
     return True

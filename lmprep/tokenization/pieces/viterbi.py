@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from lmprep.jit import Int, bare_inner_kernel, inline_kernel
-from lmprep.tokenization.pieces.arrays import NONE, Bytes, Int32s, PieceModel, Scratch
+from lmprep.tokenization.pieces.arrays import NONE, Bytes, Floats, Int32s, PieceModel, Scratch
 from lmprep.tokenization.pieces.characters import character_end
 from lmprep.tokenization.pieces.symbols import bytes_have_pieces, piece_of
 from lmprep.tokenization.pieces.trie import ROOT, child_of
@@ -21,16 +21,26 @@ from lmprep.tokenization.pieces.trie import ROOT, child_of
 
 @bare_inner_kernel
 def likeliest(
-    model: PieceModel, text: Bytes, start: int, stop: int, ids: Int32s, scratch: Scratch
+    model: PieceModel,
+    scores: Floats,
+    text: Bytes,
+    start: int,
+    stop: int,
+    ids: Int32s,
+    scratch: Scratch,
 ) -> int:
-    """Write the ids of the word text[start:stop]; returns how many, or NONE."""
+    """Write the ids of the word text[start:stop]; returns how many, or NONE.
+
+    Args:
+        scores: those of the model.
+    """
     scratch.scores[0] = 0.0
     for place in range(1, stop - start + 1):
         scratch.before[place] = NONE
     at = start
     while at < stop:
         end = character_end(text, at, stop)
-        if not _offer_pieces(model, text, start, at, stop, end, scratch):
+        if not _offer_pieces(model, scores, text, start, at, stop, end, scratch):
             score = model.unknown_score + scratch.scores[at - start]
             offered = _offer(scratch, at - start, end - start, score, model.unk)
             if offered and model.unk == NONE:
@@ -41,7 +51,14 @@ def likeliest(
 
 @bare_inner_kernel
 def _offer_pieces(
-    model: PieceModel, text: Bytes, start: int, at: int, stop: int, end: int, scratch: Scratch
+    model: PieceModel,
+    scores: Floats,
+    text: Bytes,
+    start: int,
+    at: int,
+    stop: int,
+    end: int,
+    scratch: Scratch,
 ) -> bool:
     """Offer all pieces that begin at `at`; returns whether one of them ends at `end`."""
     score = scratch.scores[at - start]
@@ -54,7 +71,7 @@ def _offer_pieces(
         piece = model.piece_at[node]
         if piece != NONE:
             single |= last + 1 == end
-            _offer(scratch, at - start, last + 1 - start, model.scores[piece] + score, piece)
+            _offer(scratch, at - start, last + 1 - start, scores[piece] + score, piece)
     return bool(single)
 
 
@@ -108,7 +125,7 @@ def _write_unknown(
     whole = piece_of(model, text, start, stop)
     if whole == NONE and bytes_have_pieces(model, text, start, stop):
         for at in range(stop - 1, start - 1, -1):
-            ids[count] = model.byte_ids[text[at]]
+            ids[count] = model.fallback_ids[text[at]]
             count += 1
         return count
     ids[count] = model.unk if whole == NONE else whole

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ from lmprep.tokenization.scanning.bert import cut_bert
 from lmprep.tokenization.scanning.byte_level import cut_byte_level
 from lmprep.tokenization.scanning.chunks import cut_before_spaces, cut_between_spaces
 from lmprep.tokenization.scanning.code_points import ISOLATED, PART, SPACE, CodePointTable
-from lmprep.tokenization.scanning.lookup import LIBRARY, NUMBERING
+from lmprep.tokenization.scanning.lookup import ENCODED, LEFT, NUMBERED
 from lmprep.tokenization.scanning.probes import bert_probe, chunk_probe, gpt2_probe
 
 SEPARATORS = " \t\n\r"
@@ -47,7 +47,8 @@ class Cut:
         kernel: cuts text into words.
         points: kinds of characters.
         lead: what the model sees instead of the space before a word.
-        model: encodes words; its kind is LIBRARY where the library has to.
+        model: encodes words, ...
+        new_words: ... if they are ENCODED; see `lookup`.
     """
 
     rule: int
@@ -55,6 +56,7 @@ class Cut:
     points: CodePointTable
     lead: bytes
     model: PieceModel
+    new_words: int
 
     @property
     def checked(self) -> NDArray[np.uint8]:
@@ -69,8 +71,7 @@ class Cut:
 
     def numbering(self) -> Cut:
         """The same with a model that numbers words instead of encoding them."""
-        model = empty_model()._replace(kind=NUMBERING)
-        return Cut(self.rule, self.kernel, self.points, self.lead, model)
+        return replace(self, new_words=NUMBERED)
 
 
 def cut_of(tokenizer: Tokenizer, special: tuple[str, ...] = ()) -> Cut | None:
@@ -80,32 +81,34 @@ def cut_of(tokenizer: Tokenizer, special: tuple[str, ...] = ()) -> Cut | None:
         tokenizer: special tokens are read as text.
         special: special tokens at which words are cut in two.
     """
-    rule, model = cut_rule(tokenizer), _model_of(tokenizer)
+    rule = cut_rule(tokenizer)
     if rule == SENTENCE:
         return None
+    model, new_words = _model_of(tokenizer)
     if rule == BERT:
         points = CodePointTable(bert_probe(tokenizer))
-        if model.kind != LIBRARY and _ascii_is_itself(points):
-            return Cut(BERT, cut_bert, points, b"", model)
+        if new_words == ENCODED and _ascii_is_itself(points):
+            return Cut(BERT, cut_bert, points, b"", model, new_words)
         rule = WHITESPACE
     if rule == BYTE_LEVEL:
-        return Cut(rule, cut_byte_level, CodePointTable(gpt2_probe(tokenizer)), b"", model)
+        points = CodePointTable(gpt2_probe(tokenizer))
+        return Cut(rule, cut_byte_level, points, b"", model, new_words)
     if rule == METASPACE:
         unsafe = SIGN + "".join({token[0] for token in special})
         points = CodePointTable(chunk_probe(tokenizer, " ", unsafe))
         if not every_word_begins_with_a_sign(tokenizer):
-            model = model._replace(kind=LIBRARY)
-        return Cut(rule, cut_before_spaces, points, SIGN.encode(), model)
+            new_words = LEFT
+        return Cut(rule, cut_before_spaces, points, SIGN.encode(), model, new_words)
     points = CodePointTable(chunk_probe(tokenizer, SEPARATORS, ""))
-    model = model._replace(kind=LIBRARY)
-    return Cut(rule, cut_between_spaces, points, b"", model)
+    return Cut(rule, cut_between_spaces, points, b"", model, LEFT)
 
 
-def _model_of(tokenizer: Tokenizer) -> PieceModel:
+def _model_of(tokenizer: Tokenizer) -> tuple[PieceModel, int]:
+    """The model, and what happens to new words."""
     try:
-        return piece_model(tokenizer)
+        return piece_model(tokenizer), ENCODED
     except NotCovered:
-        return empty_model()._replace(kind=LIBRARY)
+        return empty_model(), LEFT
 
 
 def _ascii_is_itself(points: CodePointTable) -> bool:

@@ -60,10 +60,9 @@ Flags = NDArray[np.uint8]
 Int32s = NDArray[np.int32]
 Int64s = NDArray[np.int64]
 
-NUMBERING = -1
-"""Kind of a model that gives every new word the next number, for counting."""
-LIBRARY = -2
-"""Kind of a model that the library has to be asked for every new word."""
+ENCODED, NUMBERED, LEFT = range(3)
+"""What happens to new words: the model encodes them; each gets the next number, for counting; or
+they are left to the library."""
 
 MARGIN = LONGEST_KEPT + 8
 """Ids that must fit in the output for any word that is kept."""
@@ -76,6 +75,7 @@ class Work(NamedTuple):
     """What a new word needs.
 
     Args:
+        new_words: what happens to them, ENCODED and so on.
         lead: uint8, put before every word, instead of a space.
         word: uint8, bytes of one word.
         ids: int32, its ids; longer than `word`.
@@ -86,6 +86,7 @@ class Work(NamedTuple):
             library. Empty where words have been normalized already.
     """
 
+    new_words: Int
     lead: Bytes
     word: Bytes
     ids: Int32s
@@ -242,10 +243,10 @@ def _encode(
     length: Int, is_kept: Any, cache: WordCache, model: PieceModel, work: Work, state: Int64s
 ) -> Int:
     """Encode the word in the work arrays; returns the number of its ids, or a reason."""
-    if model.kind == NUMBERING and is_kept:
+    if work.new_words == NUMBERED and is_kept:
         work.ids[0] = cache.used[SHORT_USED] + cache.used[LONG_USED]
         return 1
-    if model.kind == NUMBERING or model.kind == LIBRARY:
+    if work.new_words != ENCODED:
         return UNSAFE_TEXT
     outcome = _check(work, length, state)
     if outcome != DONE:

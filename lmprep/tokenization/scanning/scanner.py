@@ -167,6 +167,7 @@ class Scanner:
 
     def _new_work(self, word_bytes: int) -> Work:
         return Work(
+            new_words=self._cut.new_words,
             lead=self._lead,
             word=np.empty(word_bytes, np.uint8),
             ids=np.empty(word_bytes + 1, np.int32),
