@@ -36,13 +36,13 @@ def as_pairs(keys: Int64s) -> list[Pair]:
     return [(key >> 32, key & 0xFFFFFFFF) for key in keys.tolist()]
 
 
-def slow_frequent(words: list[Word], most: int) -> list[Pair]:
+def slow_frequent(words: list[Word], most: int, alphabet: int = ALPHABET) -> list[Pair]:
     """The most frequent pair, then the smallest."""
 
     def best(pairs: Counter[Pair], _: Counter[int]) -> Pair | None:
         return min(pairs, key=lambda pair: (-pairs[pair], pair), default=None)
 
-    return _slow_merges(words, most, best)
+    return _slow_merges(words, most, alphabet, best)
 
 
 def slow_likely(words: list[Word], most: int, least: int) -> list[Pair]:
@@ -55,11 +55,14 @@ def slow_likely(words: list[Word], most: int, least: int) -> list[Pair]:
 
         return min((pair for pair in pairs if pairs[pair] >= least), key=rank, default=None)
 
-    return _slow_merges(words, most, best)
+    return _slow_merges(words, most, ALPHABET, best)
 
 
 def _slow_merges(
-    words: list[Word], most: int, best: Callable[[Counter[Pair], Counter[int]], Pair | None]
+    words: list[Word],
+    most: int,
+    alphabet: int,
+    best: Callable[[Counter[Pair], Counter[int]], Pair | None],
 ) -> list[Pair]:
     texts, joined = [(list(word), count) for word, count in words], []
     while len(joined) < most:
@@ -73,7 +76,7 @@ def _slow_merges(
         pair = best(+pairs, symbols)
         if pair is None:
             break
-        texts = [(_joined(word, pair, ALPHABET + len(joined)), count) for word, count in texts]
+        texts = [(_joined(word, pair, alphabet + len(joined)), count) for word, count in texts]
         joined.append(pair)
     return joined
 

@@ -73,6 +73,15 @@ def test_many_words_make_the_tables_grow_and_change_nothing():
     assert joins(words, 60) == slow_frequent(words, 60)
 
 
+def test_a_large_alphabet_has_more_pairs_than_the_tables_begin_with():
+    draw = random.Random(2)
+    words = [(draw.choices(range(90), k=30), draw.randint(1, 9)) for _ in range(300)]
+
+    keys = merge_frequent(*arrays(words), 90, 30)
+
+    assert as_pairs(keys) == slow_frequent(words, 30, 90)
+
+
 def merges_of(tokenizer: Tokenizer) -> list[list[str]]:
     return json.loads(tokenizer.to_str())["model"]["merges"]
 
