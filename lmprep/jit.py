@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import hashlib
 import json
 import os
@@ -132,11 +133,33 @@ def _remove_unused(root: Path) -> None:
                 shutil.rmtree(folder)
 
 
-class _Announcement(event.Listener):
-    """Says once that kernels are being compiled: it takes some seconds."""
+class _Compiling(event.Listener):
+    """Says once that kernels are being compiled, as it takes some seconds.
+
+    Meanwhile nothing looks for garbage among the millions of objects of a compiler, which takes a
+    tenth of the time.
+    """
+
+    def __init__(self) -> None:
+        self._announced = False
+        self._depth = 0  # a kernel is compiled while one that calls it is
+        self._collects = False
 
     def on_start(self, _event: object) -> None:
-        event.unregister("numba:compile", self)  # type: ignore[no-untyped-call]
+        if self._depth == 0:
+            self._collects = gc.isenabled()
+            gc.disable()
+        self._depth += 1
+        if not self._announced:
+            self._announced = True
+            self._announce()
+
+    def on_end(self, _event: object) -> None:
+        self._depth -= 1
+        if self._depth == 0 and self._collects:
+            gc.enable()
+
+    def _announce(self) -> None:
         if os.environ.get("LMPREP_VERBOSITY", "").startswith("-"):  # quiet
             return
         line = "Compiling kernels, once after an install or upgrade ..."
@@ -144,10 +167,8 @@ class _Announcement(event.Listener):
             line = json.dumps({"level": "info", "message": line})
         print(line, file=sys.stderr)
 
-    def on_end(self, _event: object) -> None: ...
 
-
-event.register("numba:compile", _Announcement())  # type: ignore[no-untyped-call]
+event.register("numba:compile", _Compiling())  # type: ignore[no-untyped-call]
 
 
 def _compiled(function: Kernel, **options: Any) -> Kernel:

@@ -32,7 +32,7 @@ from lmprep.shards.manifest import (
     write_manifest,
 )
 from lmprep.shards.reader import Shard
-from lmprep.shards.schema import flat
+from lmprep.shards.schema import flat, flat_array
 from lmprep.shards.writer import shard_name, write_batches
 from lmprep.tokenization import folder as tokenizer_folder
 from lmprep.tokenization.folder import TokenizerFolder
@@ -173,5 +173,5 @@ def _renumbered(shard: Shard, first_source: int) -> Iterator[pa.RecordBatch]:
             if name in batch.schema.names:
                 numbers = flat(batch.column(name)) + np.int64(first_source << DOCUMENT_SHIFT)
                 place = batch.schema.get_field_index(name)
-                batch = batch.set_column(place, batch.schema.field(name), pa.array(numbers))
+                batch = batch.set_column(place, batch.schema.field(name), flat_array(numbers))
         yield batch

@@ -29,7 +29,7 @@ from lmprep.ragged import Ragged
 from lmprep.remote import AnyPath
 from lmprep.shards.manifest import PARTIALS
 from lmprep.shards.reader import Shard
-from lmprep.shards.schema import flat
+from lmprep.shards.schema import flat, flat_array
 from lmprep.shards.writer import write_batches, write_shard
 from lmprep.vocabulary import Vocabulary
 
@@ -91,8 +91,8 @@ def _save_pairs(
 
 
 def _batch(counts: Counts) -> pa.RecordBatch:
-    words, contexts, units = counts
-    return pa.RecordBatch.from_pydict({"word": words, "context": contexts, "units": units})
+    columns = [flat_array(column) for column in counts]
+    return pa.RecordBatch.from_arrays(columns, ["word", "context", "units"])
 
 
 def read_rows(folder: AnyPath, entry: Entry, vocabulary: Vocabulary) -> Sequences:

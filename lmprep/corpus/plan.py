@@ -17,6 +17,9 @@ from lmprep.corpus.storage import open_input
 from lmprep.errors import InputError, UsageError
 from lmprep.settings import CorpusSettings
 
+_MANY = 1 << 60
+_INFLATION = 3  # bytes of text in a byte of a compressed file
+
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
@@ -59,6 +62,17 @@ def plan_sources(
         alone = len(parts) > 1 or file.path == STDIN
         room = -1 if alone else partition_bytes - file.bytes
     return [Source(index=i, parts=tuple(group)) for i, group in enumerate(groups)]
+
+
+def text_bytes(sources: Sequence[Source]) -> int:
+    """Bytes of text in sources, about; very many if standard input is among them."""
+    total = 0
+    for part in (part for source in sources for part in source.parts):
+        if part.file.path == STDIN:
+            return _MANY
+        size = (part.file.bytes if part.stop is None else part.stop) - part.start
+        total += size * (_INFLATION if part.file.compression else 1)
+    return total
 
 
 def refuse_idle_settings(inputs: Sequence[InputFile], settings: CorpusSettings) -> None:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lmprep.corpus import Partition, Source, read_partitions
+from lmprep.corpus.plan import text_bytes
 from lmprep.corpus.sources import STDIN
 from lmprep.engines.processes import Call, run_in_processes
 from lmprep.tokenization.counted_words import saved_words
@@ -32,11 +33,9 @@ from lmprep.vocab import (
 )
 
 _TABLE_BYTES = 100_000_000  # of words in each worker: two million of English
-_MANY = 1 << 60
 _WORTH = 4  # partitions for which it is worth while to start another process
 _IN_THREADS = 256_000_000
 _THREADS = 2  # more of them wait for one another
-_INFLATION = 3  # bytes of text in a byte of a compressed file
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class Workers:
         self, counting: Counting, sources: Sequence[Source], on_counted: OnCounted
     ) -> None:
         """Count all partitions."""
-        size = _size_of(sources)
+        size = text_bytes(sources)
         is_small = size < _IN_THREADS and _is_plain_text(sources, counting)
         if is_small and min(self.number, len(sources)) > 1:
             _count_in_threads(counting, sources, on_counted)
@@ -78,17 +77,6 @@ class Workers:
                 on_result=collect,
                 fix="Run the same command with fewer --workers",
             )
-
-
-def _size_of(sources: Sequence[Source]) -> int:
-    """Bytes of text, about; very many if standard input is among them."""
-    total = 0
-    for part in (part for source in sources for part in source.parts):
-        if part.file.path == STDIN:
-            return _MANY
-        size = (part.file.bytes if part.stop is None else part.stop) - part.start
-        total += size * (_INFLATION if part.file.compression else 1)
-    return total
 
 
 def _is_plain_text(sources: Sequence[Source], counting: Counting) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 
 from lmprep.build import Builder, Job
 from lmprep.corpus.formats import Partition, read_partitions
-from lmprep.corpus.plan import Source
+from lmprep.corpus.plan import Source, text_bytes
 from lmprep.corpus.sources import STDIN
 from lmprep.engines.processes import Call, run_in_processes
 from lmprep.engines.share import Share
@@ -43,13 +43,16 @@ class Local:
     ) -> None:
         """Build every partition of a share that has no receipt in `done`."""
         todo = open_sources(sources, done, share)
+        if not todo:
+            return
         workers = self.workers or 1
-        if workers <= 1:
+        # A single partition is built sooner than a process starts that could do it.
+        if workers <= 1 or text_bytes(todo) <= job.settings.partition_bytes:
             builder = Builder(job)
             for source in todo:
                 for partition in open_partitions(job, source, done, share):
                     on_receipt(builder.build(partition))
-        elif todo:
+        else:
             calls = _first_stage(job, todo, done, share, workers)
             _run_in_processes(job, calls, workers, on_receipt)
 

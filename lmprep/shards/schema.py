@@ -46,7 +46,7 @@ def to_arrow(
                 _narrowed(name, column, kinds[name]) if name in kinds else column
             )
         else:
-            arrays[name] = pa.array(column)
+            arrays[name] = flat_array(column)
     return pa.RecordBatch.from_pydict(arrays)
 
 
@@ -63,7 +63,19 @@ def list_array(ragged: Ragged) -> pa.ListArray:
     """A ragged array as an Arrow list column, values not copied."""
     if ragged.offsets[-1] >= 2**31:
         raise ValueError(f"{ragged.offsets[-1]} values in one column; shards hold fewer than 2^31")
-    return pa.ListArray.from_arrays(pa.array(ragged.offsets.astype(np.int32)), ragged.values)
+    offsets = flat_array(ragged.offsets.astype(np.int32))
+    return pa.ListArray.from_arrays(offsets, flat_array(ragged.values))
+
+
+def flat_array(values: Flat) -> pa.Array:
+    """Numbers or booleans as an Arrow array, only the latter copied: the opposite of `flat`, and
+    made by hand for the same reason."""
+    if values.dtype == np.bool_:
+        data = np.packbits(values, bitorder="little")
+    else:
+        data = np.ascontiguousarray(values)
+    kind = pa.from_numpy_dtype(values.dtype)
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(data)])
 
 
 def from_arrow(array: pa.Array) -> Ragged | Flat:

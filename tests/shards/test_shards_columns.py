@@ -18,7 +18,7 @@ from lmprep.ragged import Ragged
 from lmprep.shards import writer
 from lmprep.shards.manifest import write_manifest
 from lmprep.shards.reader import Dataset, Shard
-from lmprep.shards.schema import flat, from_arrow, to_arrow
+from lmprep.shards.schema import flat, flat_array, from_arrow, to_arrow
 from lmprep.shards.writer import shard_name, write_batches, write_shard
 from tests.corpora import build_dataset, make_tokenizer, write_corpus
 from tests.strategies import BERT, PAPER, SETTINGS
@@ -188,13 +188,24 @@ def test_values_are_those_of_to_numpy(kind):
         assert not values.flags.writeable
 
 
-def test_reading_a_dataset_does_not_import_pandas(tmp_path):
+@pytest.mark.parametrize("kind", [np.uint16, np.int32, np.int64, np.float64, np.bool_])
+def test_arrays_are_those_that_arrow_makes(kind):
+    values = np.array([i % 3 for i in range(21)]).astype(kind)
+    for column in (values, values[3:], values[:0], values[::2]):
+        assert flat_array(column).equals(pa.array(column))
+        flat_array(column).validate(full=True)
+
+
+@pytest.mark.parametrize("does", ["lmprep.load('out').rows(np.arange(2))", "build()"])
+def test_reading_and_writing_a_dataset_do_not_import_pandas(tmp_path, does):
     make_tokenizer(write_corpus(tmp_path / "c.txt", documents=4), tmp_path / "tok")
     build_dataset(tmp_path / "c.txt", tmp_path / "tok", tmp_path / "out")
-    code = (
-        "import sys, numpy as np, lmprep\n"
-        f"lmprep.load({str(tmp_path / 'out')!r}).rows(np.arange(2))\n"
-        "sys.exit('pandas' in sys.modules)"
-    )
+    code = f"""if True:
+        import sys, numpy as np, lmprep
+        def build():
+            from lmprep.cli import cli
+            cli.main("build mlm c.txt -t tok -o new".split(), standalone_mode=False)
+        {does}
+        sys.exit("pandas" in sys.modules)"""
 
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path).returncode == 0

@@ -60,7 +60,7 @@ def piece_model(tokenizer: Tokenizer) -> PieceModel:
 
 
 def _wordpiece(vocabulary: Vocabulary, spec: Spec) -> PieceModel:
-    prefix = np.frombuffer(spec["continuing_subword_prefix"].encode(), np.uint8)
+    prefix = np.frombuffer(bytearray(spec["continuing_subword_prefix"].encode()), np.uint8)
     model = _with_trie(vocabulary)
     return model._replace(
         unk=vocabulary.get(spec["unk_token"], NONE),

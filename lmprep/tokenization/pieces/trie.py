@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from lmprep.jit import bare_kernel, inline_kernel, kernel
+from lmprep.jit import Int, bare_kernel, inline_kernel
+from lmprep.ragged import offsets_of
 from lmprep.tokenization.pieces.arrays import NONE, Bytes, Int32s, Int64s
 
 ROOT = 0
 MOST_NODES = 1 << 27
 _CHILD_BITS = 27
+_FEWEST_SLOTS = 1024
 _FREE = 0
 _FACTOR = np.int64(-7046029254386353131)  # 0x9E3779B97F4A7C15, odd and without a pattern
 
@@ -32,7 +34,16 @@ def build_trie(pieces: list[bytes], ids: Int32s) -> tuple[Int64s, Int32s]:
     lengths = np.fromiter(map(len, pieces), np.int64, len(pieces))
     if lengths.sum() >= MOST_NODES:
         raise ValueError(f"a vocabulary of {lengths.sum()} bytes is too large for a trie")
-    return _built(np.frombuffer(b"".join(pieces), np.uint8), lengths, ids)
+    text = np.frombuffer(bytearray(b"".join(pieces)), np.uint8)
+    offsets = offsets_of(lengths)
+    edges = np.zeros(_FEWEST_SLOTS, np.int64)
+    piece_at = np.full(len(text) + 1, NONE, np.int32)
+    nodes = np.ones(1, np.int64)
+    piece = 0
+    while (piece := _add_pieces(text, offsets, ids, piece, edges, piece_at, nodes)) < len(pieces):
+        fewer, edges = edges, np.zeros(2 * len(edges), np.int64)
+        _copy_edges(fewer, edges)
+    return edges, piece_at[: nodes[0]].copy()
 
 
 @inline_kernel
@@ -63,33 +74,41 @@ def node_of(edges: Int64s, text: Bytes, start: int, stop: int) -> int:
     return node
 
 
-@kernel
-def _built(text: Bytes, lengths: Int64s, ids: Int32s) -> tuple[Int64s, Int32s]:
-    edges = np.zeros(1024, np.int64)
-    piece_at = np.full(len(text) + 1, NONE, np.int32)
-    nodes = 1
-    at = 0
-    for i in range(len(lengths)):
-        node = np.int64(ROOT)
-        for j in range(at, at + lengths[i]):
-            key = (node << 8) | np.int64(text[j])
+@bare_kernel
+def _add_pieces(
+    text: Bytes,
+    offsets: Int64s,
+    ids: Int32s,
+    piece: Int,
+    edges: Int64s,
+    piece_at: Int32s,
+    nodes: Int64s,
+) -> Int:
+    """Add pieces from number `piece` on; returns the first that may find no room, or the
+    number of pieces.
+
+    Args:
+        nodes: int64 [1], how many there are.
+    """
+    while piece < len(ids):
+        if 2 * (nodes[0] + offsets[piece + 1] - offsets[piece]) > len(edges):
+            break
+        node: Int = np.int64(ROOT)
+        for at in range(offsets[piece], offsets[piece + 1]):
+            key = (node << 8) | np.int64(text[at])
             slot = _slot_of(edges, key)
             if edges[slot] == _FREE:
-                edges[slot] = (key << _CHILD_BITS) | nodes
-                nodes += 1
+                edges[slot] = (key << _CHILD_BITS) | nodes[0]
+                nodes[0] += 1
             node = edges[slot] & (MOST_NODES - 1)
-            if 2 * nodes > len(edges):
-                edges = _twice(edges)
-        piece_at[node] = ids[i]
-        at += lengths[i]
-    return edges, piece_at[:nodes].copy()
+        piece_at[node] = ids[piece]
+        piece += 1
+    return piece
 
 
-@kernel
-def _twice(edges: Int64s) -> Int64s:
-    """The same edges in a table of twice the size."""
-    larger = np.zeros(2 * len(edges), np.int64)
+@bare_kernel
+def _copy_edges(edges: Int64s, larger: Int64s) -> None:
+    """Put the edges into a larger table, which is empty."""
     for edge in edges:
         if edge != _FREE:
             larger[_slot_of(larger, edge >> _CHILD_BITS)] = edge
-    return larger
