@@ -20,7 +20,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lmprep.jit import inline_kernel, kernel
+from lmprep.jit import Int, bare_inline_kernel, bare_inner_kernel
+from lmprep.ragged import enlarged
 from lmprep.tokenization.exact_scores import compare_scores
 from lmprep.tokenization.pairs import COUNT, KEY, MARK, NONE, Int64s, Pairs
 
@@ -76,13 +77,41 @@ def no_candidates(symbols: int, frequencies: Int64s) -> Candidates:
     )
 
 
-@kernel
-def add_candidate(candidates: Candidates, pairs: Pairs, number: int) -> Candidates:
-    """Make a pair a candidate, which it is not yet."""
+def with_space(candidates: Candidates, needed: int) -> Candidates:
+    """The same candidates with room for so many more."""
+    rows, places = candidates.used.tolist()
+    table, pool = candidates.table, candidates.pool
+    if rows + needed > len(table):
+        table = enlarged(table, max(2 * len(table), rows + needed))
+    if _most_places(places, needed) > len(pool):
+        pool = enlarged(pool, 2 * _most_places(places, needed))
+    return candidates._replace(table=table, pool=pool)
+
+
+@bare_inner_kernel
+def has_space(candidates: Candidates, needed: Int) -> bool:
+    """Whether so many more can be added, whoever owns them."""
+    rows, places = candidates.used[0], candidates.used[1]
+    return bool(
+        rows + needed <= len(candidates.table)
+        and _most_places(places, needed) <= len(candidates.pool)
+    )
+
+
+@bare_inline_kernel
+def _most_places(places: Int, needed: Int) -> Int:
+    """Places of the pool in use at most when so many more candidates have come: all heaps may have
+    to move, and one that takes many candidates again and again, to twice the room every time."""
+    return 5 * places + 8 * needed
+
+
+@bare_inner_kernel
+def add_candidate(candidates: Candidates, pairs: Pairs, number: Int) -> None:
+    """Make a pair a candidate, which it is not yet; there must be room."""
     owner, other = pairs.table[number, KEY] >> 32, pairs.table[number, KEY] & 0xFFFFFFFF
     if candidates.frequencies[owner] < candidates.frequencies[other]:
         owner, other = other, owner
-    candidates = _with_room(candidates, owner)
+    _make_room(candidates, owner)
     new = candidates.used[0]
     candidates.used[0] = new + 1
     pairs.table[number, MARK] = new
@@ -96,11 +125,10 @@ def add_candidate(candidates: Candidates, pairs: Pairs, number: int) -> Candidat
     candidates.heaps[owner, _SIZE] = at + 1
     _sift_up(candidates, owner, at, new)
     _place_leader(candidates, owner)
-    return candidates
 
 
-@kernel
-def update_symbol(candidates: Candidates, pairs: Pairs, symbol: int, least: int) -> None:
+@bare_inner_kernel
+def update_symbol(candidates: Candidates, pairs: Pairs, symbol: Int, least: Int) -> None:
     """Put right all that depends on the frequency of a symbol."""
     candidates.owned[symbol] = candidates.frequencies[symbol]
     _place_leader(candidates, symbol)
@@ -119,8 +147,8 @@ def update_symbol(candidates: Candidates, pairs: Pairs, symbol: int, least: int)
         at = after
 
 
-@kernel
-def update_candidate(candidates: Candidates, pairs: Pairs, candidate: int, least: int) -> None:
+@bare_inner_kernel
+def update_candidate(candidates: Candidates, pairs: Pairs, candidate: Int, least: Int) -> None:
     """Put right the place of a candidate; it is dropped when it occurs less than `least` times."""
     row = candidates.table[candidate]
     count, frequency = pairs.table[row[_PAIR], COUNT], candidates.frequencies[row[_OTHER]]
@@ -132,8 +160,8 @@ def update_candidate(candidates: Candidates, pairs: Pairs, candidate: int, least
         _place_leader(candidates, row[_OWNER])
 
 
-@kernel
-def drop_candidate(candidates: Candidates, pairs: Pairs, candidate: int) -> None:
+@bare_inner_kernel
+def drop_candidate(candidates: Candidates, pairs: Pairs, candidate: Int) -> None:
     """Make a pair a candidate no more."""
     row = candidates.table[candidate]
     owner = row[_OWNER]
@@ -143,8 +171,8 @@ def drop_candidate(candidates: Candidates, pairs: Pairs, candidate: int) -> None
     _place_leader(candidates, owner)
 
 
-@kernel
-def first_candidate(candidates: Candidates) -> tuple[int, int]:
+@bare_inner_kernel
+def first_candidate(candidates: Candidates) -> tuple[Int, Int]:
     """The candidate to be merged next and its pair's number; NONE when there is none."""
     leaders = candidates.heaps[len(candidates.heaps) - 1]
     if leaders[_SIZE] == 0:
@@ -153,39 +181,20 @@ def first_candidate(candidates: Candidates) -> tuple[int, int]:
     return candidate, candidates.table[candidate, _PAIR]
 
 
-@kernel
-def _with_room(candidates: Candidates, owner: int) -> Candidates:
-    """The same candidates with room for one more of this owner."""
-    table, pool, used, heap = (
-        candidates.table,
-        candidates.pool,
-        candidates.used,
-        candidates.heaps[owner],
-    )
-    if used[0] == len(table):
-        table = np.empty((2 * used[0], 8), np.int64)
-        table[: used[0]] = candidates.table
+@bare_inner_kernel
+def _make_room(candidates: Candidates, owner: Int) -> None:
+    """Move the heap of an owner to the end of the pool if it has no room for one more."""
+    heap, pool = candidates.heaps[owner], candidates.pool
     if heap[_SIZE] == heap[_CAPACITY]:
-        capacity = max(4, 2 * heap[_CAPACITY])
-        if used[1] + capacity > len(pool):
-            pool = np.empty(2 * len(pool) + capacity, np.int64)
-            pool[: used[1]] = candidates.pool[: used[1]]
-        pool[used[1] : used[1] + heap[_SIZE]] = pool[heap[_START] : heap[_START] + heap[_SIZE]]
-        heap[_START], heap[_CAPACITY] = used[1], capacity
-        used[1] += capacity
-    return Candidates(
-        table,
-        candidates.heaps,
-        pool,
-        candidates.symbols,
-        candidates.owned,
-        candidates.frequencies,
-        used,
-    )
+        start, end = heap[_START], candidates.used[1]
+        for i in range(heap[_SIZE]):
+            pool[end + i] = pool[start + i]
+        heap[_START], heap[_CAPACITY] = end, max(4, 2 * heap[_CAPACITY])
+        candidates.used[1] = end + heap[_CAPACITY]
 
 
-@kernel
-def _place_leader(candidates: Candidates, owner: int) -> None:
+@bare_inner_kernel
+def _place_leader(candidates: Candidates, owner: Int) -> None:
     """Put the first candidate of an owner where it belongs among those of all owners."""
     leaders = len(candidates.heaps) - 1
     at = candidates.symbols[owner, _LEADER_AT]
@@ -199,8 +208,8 @@ def _place_leader(candidates: Candidates, owner: int) -> None:
         _remove(candidates, leaders, at)
 
 
-@inline_kernel
-def _comes_first(candidates: Candidates, a: int, b: int) -> bool:
+@bare_inline_kernel
+def _comes_first(candidates: Candidates, a: Int, b: Int) -> bool:
     """Whether a is merged before b: the larger score, then the larger count, then the key."""
     x, y = candidates.table[a], candidates.table[b]
     owner_x, owner_y = candidates.owned[x[_OWNER]], candidates.owned[y[_OWNER]]
@@ -218,8 +227,8 @@ def _comes_first(candidates: Candidates, a: int, b: int) -> bool:
     return bool(x[_KEY] < y[_KEY])
 
 
-@kernel
-def _remove(candidates: Candidates, heap: int, at: int) -> None:
+@bare_inner_kernel
+def _remove(candidates: Candidates, heap: Int, at: Int) -> None:
     last = candidates.heaps[heap, _SIZE] - 1
     candidates.heaps[heap, _SIZE] = last
     if at < last:
@@ -227,8 +236,8 @@ def _remove(candidates: Candidates, heap: int, at: int) -> None:
         _replace(candidates, heap, at, moved)
 
 
-@kernel
-def _replace(candidates: Candidates, heap: int, at: int, candidate: int) -> None:
+@bare_inner_kernel
+def _replace(candidates: Candidates, heap: Int, at: Int, candidate: Int) -> None:
     """Put a candidate where one is out of order or goes away."""
     start = candidates.heaps[heap, _START]
     if at > 0 and _comes_first(candidates, candidate, candidates.pool[start + (at - 1) // 2]):
@@ -237,8 +246,8 @@ def _replace(candidates: Candidates, heap: int, at: int, candidate: int) -> None
         _sift_down(candidates, heap, at, candidate)
 
 
-@kernel
-def _sift_up(candidates: Candidates, heap: int, at: int, candidate: int) -> None:
+@bare_inner_kernel
+def _sift_up(candidates: Candidates, heap: Int, at: Int, candidate: Int) -> None:
     start = candidates.heaps[heap, _START]
     while at > 0:
         parent = (at - 1) // 2
@@ -249,8 +258,8 @@ def _sift_up(candidates: Candidates, heap: int, at: int, candidate: int) -> None
     _put(candidates, heap, at, candidate)
 
 
-@kernel
-def _sift_down(candidates: Candidates, heap: int, at: int, candidate: int) -> None:
+@bare_inner_kernel
+def _sift_down(candidates: Candidates, heap: Int, at: Int, candidate: Int) -> None:
     start, size = candidates.heaps[heap, _START], candidates.heaps[heap, _SIZE]
     pool = candidates.pool
     while 2 * at + 1 < size:
@@ -266,8 +275,8 @@ def _sift_down(candidates: Candidates, heap: int, at: int, candidate: int) -> No
     _put(candidates, heap, at, candidate)
 
 
-@inline_kernel
-def _put(candidates: Candidates, heap: int, at: int, candidate: int) -> None:
+@bare_inline_kernel
+def _put(candidates: Candidates, heap: Int, at: Int, candidate: Int) -> None:
     candidates.pool[candidates.heaps[heap, _START] + at] = candidate
     if heap == len(candidates.heaps) - 1:
         candidates.symbols[candidates.table[candidate, _OWNER], _LEADER_AT] = at

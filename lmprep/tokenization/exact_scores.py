@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from lmprep.jit import kernel
+from lmprep.jit import bare_inline_kernel, bare_inner_kernel, bare_kernel
 
 _HALF = np.uint64(32)
 _LOW = np.uint64(0xFFFFFFFF)
 
 
-@kernel
+@bare_kernel
 def compare_scores(
     count_a: int, left_a: int, right_a: int, count_b: int, left_b: int, right_b: int
 ) -> int:
@@ -33,7 +33,7 @@ def compare_scores(
     return 0
 
 
-@kernel
+@bare_inner_kernel
 def _product(a: int, b: int, c: int) -> tuple[np.uint64, np.uint64, np.uint64]:
     """The product as three words, the highest first."""
     high, low = _double_product(np.uint64(a), np.uint64(b))
@@ -45,7 +45,7 @@ def _product(a: int, b: int, c: int) -> tuple[np.uint64, np.uint64, np.uint64]:
     return highest, middle, lowest
 
 
-@kernel
+@bare_inline_kernel
 def _double_product(a: np.uint64, b: np.uint64) -> tuple[np.uint64, np.uint64]:
     """The product as two words, the higher first: by halves, as on paper."""
     a_high, a_low = a >> _HALF, a & _LOW

@@ -13,19 +13,22 @@ Of equal scores the more frequent pair comes first, then the one with the smalle
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 
-from lmprep.jit import Int, kernel
+from lmprep.jit import Int, bare_kernel
 from lmprep.tokenization.candidates import (
     Candidates,
     add_candidate,
     drop_candidate,
     first_candidate,
+    has_space,
     no_candidates,
     update_candidate,
     update_symbol,
+    with_space,
 )
 from lmprep.tokenization.pairs import (
     COME,
@@ -47,6 +50,8 @@ from lmprep.tokenization.pairs import (
     words_of,
 )
 
+_POWER = 1.75  # the inverse one: what it is for the first 10,000 to 60,000 pieces of English
+
 
 def merge_likely(
     symbols: Int32s, offsets: Int64s, counts: Int64s, alphabet: int, most: int
@@ -62,110 +67,128 @@ def merge_likely(
     """
     words = words_of(symbols, offsets, counts)
     most = min(most, len(symbols))
-    pairs = pairs_of(words, alphabet + most)
+    further = most + most // 8  # how many more there are tells where to look for the least count
+    pairs = pairs_of(words, alphabet + further)
     known = symbols >= 0
     frequencies = np.zeros(alphabet, np.int64)
     np.add.at(frequencies, symbols[known], np.repeat(counts, np.diff(offsets))[known])
 
     def merged(least: int) -> Int64s:
-        return _merged(*copied(words, pairs), frequencies, alphabet, most, least)
+        return _merged(*copied(words, pairs), frequencies, alphabet, further, least)
 
     commonest = int(pairs.table[: pairs.used[0], COUNT].max(initial=0))
-    return _largest_least(merged, most, commonest)
+    return largest_least(merged, most, commonest, int(frequencies.sum()))
 
 
-def _largest_least(
-    merged: Callable[[int], Int64s], most: int, commonest: int
+def largest_least(
+    merged: Callable[[int], Int64s], most: int, commonest: int, occurrences: int
 ) -> tuple[Int64s, int]:
-    """Double the least count until there are too few merges, then halve the gap.
+    """The merges for a least count with which there are `most`, while with one more there are not.
+
+    There are about as many merges as some power of the least count: so two least counts that were
+    tried tell which one to try next. Where that does not halve the gap three times running, its
+    middle is tried.
 
     Args:
-        merged: the merges for a least count.
+        merged: the merges for a least count, `most` or more if there are as many.
         most: number of merges wanted.
         commonest: count of the most frequent pair; a larger least count allows no merge.
+        occurrences: of all symbols.
     """
-    least, best = 1, merged(1)
-    if len(best) < most:
-        return best, least
-    too_large, doubling = commonest + 1, True
-    while too_large - least > 1:
-        middle = (least + too_large) // 2
-        tried = min(2 * least, middle) if doubling else middle
+    enough, too_large = 0, commonest + 1
+    best = np.empty(0, np.int64)
+    aim = occurrences / (8 * most + 1)
+    tried, made, power, idle = 0, 0, _POWER, 0
+    while (gap := too_large - enough) > 1:
+        aim = aim if idle < 3 else (enough + too_large) / 2
+        before, made_before = tried, made
+        tried = min(max(int(aim), enough + 1), too_large - 1)
         found = merged(tried)
-        if len(found) == most:
-            least, best = tried, found
+        made = len(found)
+        if made >= most:
+            enough, best = tried, found[:most]
         else:
-            too_large, doubling = tried, False
-    return best, least
+            too_large = tried
+            best = best if enough else found
+        if made_before and made and made != made_before:
+            power = math.log(before / tried) / math.log(made / made_before)
+            power = min(max(power, _POWER / 2), 2 * _POWER)
+        aim = tried * (made / max(most, 1)) ** power
+        idle = idle + 1 if 2 * (too_large - enough) > gap else 0
+    return best, max(enough, 1)
 
 
 def _merged(
     words: Words, pairs: Pairs, frequencies: Int64s, alphabet: int, most: int, least: int
 ) -> Int64s:
     """The merges for a least count."""
-    candidates = _add_all(no_candidates(alphabet + most, frequencies), pairs, least)
+    candidates = with_space(no_candidates(alphabet + most, frequencies), int(pairs.used[0]))
+    _add_all(candidates, pairs, least)
     changed = np.empty((0, 3), np.int32)
     merges = np.empty(most, np.int64)
-    made = needed = 0
-    while True:
-        candidates, made, needed = _merge(
-            words, pairs, candidates, changed, alphabet, merges, made, least
-        )
-        if not needed:
-            return merges[:made]
+    made = np.zeros(1, np.int64)
+    while needed := _merge(words, pairs, candidates, changed, alphabet, merges, made, least):
         pairs = with_room(pairs, needed)
+        candidates = with_space(candidates, needed)
         if needed > len(changed):
             changed = np.empty((2 * needed, 3), np.int32)
+    return merges[: made[0]]
 
 
-@kernel
-def _add_all(candidates: Candidates, pairs: Pairs, least: int) -> Candidates:
+@bare_kernel
+def _add_all(candidates: Candidates, pairs: Pairs, least: Int) -> None:
     """Make all pairs candidates that occur often enough."""
     for number in range(pairs.used[0]):
         if pairs.table[number, COUNT] >= least:
-            candidates = add_candidate(candidates, pairs, number)
-    return candidates
+            add_candidate(candidates, pairs, number)
 
 
-@kernel
+@bare_kernel
 def _merge(
     words: Words,
     pairs: Pairs,
     candidates: Candidates,
     changed: Int32s,
-    alphabet: int,
+    alphabet: Int,
     merges: Int64s,
-    made: int,
-    least: int,
-) -> tuple[Candidates, int, int]:
+    made: Int64s,
+    least: Int,
+) -> Int:
     """Merge until all merges are made, no candidate is left, or there is no room.
 
+    Args:
+        made: int64 [1], how many merges are made.
+
     Returns:
-        The candidates, how many merges are made, and rows needed in `pairs` and `changed` for the
-        next one; 0 if there is none.
+        Rows needed in `pairs`, `candidates` and `changed` for the next merge; 0 if there is none.
     """
-    while made < len(merges):
+    while made[0] < len(merges):
         candidate, number = first_candidate(candidates)
         if candidate == NONE:
             break
         needed = 2 * (pairs.table[number + 1, START] - pairs.table[number, START])
-        if not has_room(pairs, needed) or needed > len(changed):
-            return candidates, made, needed
+        if (
+            not has_room(pairs, needed)
+            or not has_space(candidates, needed)
+            or needed > len(changed)
+        ):
+            return needed
         drop_candidate(candidates, pairs, candidate)
-        key, joined = pairs.table[number, KEY], alphabet + made
-        merges[made] = key
-        made += 1
+        key, joined = pairs.table[number, KEY], alphabet + made[0]
+        left, right = key >> 32, key & 0xFFFFFFFF
+        merges[made[0]] = key
+        made[0] += 1
         n, occurrences = join(words, pairs, number, joined, changed)
-        candidates.frequencies[key >> 32] -= occurrences
-        candidates.frequencies[key & 0xFFFFFFFF] -= occurrences
+        candidates.frequencies[left] -= occurrences
+        candidates.frequencies[right] -= occurrences
         candidates.frequencies[joined] = occurrences
-        for symbol in (key >> 32, key & 0xFFFFFFFF, joined):
-            update_symbol(candidates, pairs, symbol, least)
+        update_symbol(candidates, pairs, left, least)
+        update_symbol(candidates, pairs, right, least)
+        update_symbol(candidates, pairs, joined, least)
         for i in range(n):
-            gone: Int = np.int64(changed[i, GONE])
-            come: Int = np.int64(changed[i, COME])
+            gone, come = np.int64(changed[i, GONE]), np.int64(changed[i, COME])
             if pairs.table[gone, MARK] != NONE:
                 update_candidate(candidates, pairs, pairs.table[gone, MARK], least)
             if pairs.table[come, MARK] == NONE and pairs.table[come, COUNT] >= least:
-                candidates = add_candidate(candidates, pairs, come)
-    return candidates, made, 0
+                add_candidate(candidates, pairs, come)
+    return 0

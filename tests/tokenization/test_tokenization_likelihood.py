@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from slow_learners import ALPHABET, WORDS, Pair, Word, arrays, as_pairs, slow_likely
 
-from lmprep.tokenization.likelihood import merge_likely
+from lmprep.tokenization.likelihood import largest_least, merge_likely
 from lmprep.tokenization.merges import texts_of
 
 HUGS = {"hug": 10, "pug": 5, "pun": 12, "bun": 4, "hugs": 5}
@@ -95,3 +96,23 @@ def test_a_tie_that_rounding_hides_goes_to_the_more_frequent_pair(order):
 def test_the_most_frequent_pair_says_the_least_count_when_nothing_is_to_be_joined():
     assert joins([([0, 1], 7)], 0) == ([], 7)
     assert joins([([0], 7)], 0) == ([], 1)
+
+
+@given(
+    merges=st.lists(st.integers(0, 300), min_size=1, max_size=400).map(lambda m: sorted(m)[::-1]),
+    most=st.integers(1, 250),
+    occurrences=st.integers(1, 10**6),
+)
+def test_the_least_count_is_closed_in_from_both_sides_and_soon(merges, most, occurrences):
+    """`merges` says how many there are with a least count of 1, 2, ..., and then none."""
+    tried = []
+
+    def merged(least: int) -> np.ndarray:
+        tried.append(least)
+        return np.arange([*merges, 0][least - 1])[: most + most // 8]
+
+    found, least = largest_least(merged, most, len(merges), occurrences)
+
+    assert least == max([1, *(i + 1 for i, made in enumerate(merges) if made >= most)])
+    assert len(found) == min(most, merges[least - 1])
+    assert len(set(tried)) == len(tried) <= 4 * len(merges).bit_length() + 4
