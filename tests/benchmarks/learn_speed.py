@@ -1,7 +1,8 @@
 """Learning a vocabulary, from a file to a file, beside the usual trainers. Run by hand:
 
     python tests/benchmarks/learn_speed.py [--quick] [--text FILE] [--work FOLDER] [--size 30000]
-                                           [--threads 1,2] [--repeats 3] [--only unigram]
+                                           [--threads 1,2] [--repeats 3]
+                                           [--only unigram,wordpiece/likelihood]
 
 The text is that of `encode_speed.py`: 50 MB of novels, a paragraph a line (5 MB with `--quick`).
 Each side is a process of its own on as many processors as it has threads; sides take turns. Wall
@@ -16,6 +17,8 @@ ids were learnt: a side that learns fewer has done less. Kernels were compiled b
                    its Unigram loses pieces of equal score at random, its WordPiece ids vary
     sentencepiece  `SentencePieceTrainer` with all lines of the file, its own normalization
     gigatoken      `train_bpe` from the file
+
+WordPiece is learnt by its default criterion, or by the one behind a slash.
 
 No target is set; exit status 1 when a side of ours fails.
 """
@@ -43,7 +46,7 @@ PEERS = {
     "unigram": ("tokenizers", "sentencepiece"),
 }
 SKIPPED = 77  # exit status of a peer that is not installed
-LINE = "{:12}{:>3}  {:15}{:>9}{:>9}{:>9}{:>10}{:>9}{:>9}{:>10}{:>8}"
+LINE = "{:21}{:>3}  {:15}{:>9}{:>9}{:>9}{:>10}{:>9}{:>9}{:>10}{:>8}"
 HEADING = (
     "", "on", "side", "seconds", "median", "times", "learning", "median", "times", "peak MB", "ids"
 )  # fmt: skip
@@ -76,7 +79,7 @@ def main() -> None:
 
 def compare(algorithm: str, text: Path, size: int, threads: int, repeats: int) -> None:
     """Run the sides of one algorithm in turn and print their lines."""
-    names = ["lmprep", *PEERS[algorithm]]
+    names = ["lmprep", *PEERS[algorithm.partition("/")[0]]]
     runs: dict[str, list[Measured]] = {name: [] for name in [*names, "inside"]}
     command(algorithm, text, size, threads, measured)  # kernels compile
     for _ in range(repeats):
@@ -119,18 +122,12 @@ def command(
 ) -> Measured:
     """`lmprep vocab`."""
     with tempfile.TemporaryDirectory() as folder:
-        flags = (
-            "--algorithm",
-            algorithm,
-            "--size",
-            size,
-            "--documents",
-            "line",
-            "--workers",
-            threads,
-        )
-        command = ("-m", "lmprep", "vocab", text, "-o", Path(folder) / "tok")
-        return measure([*command, *flags, *ALGORITHMS[algorithm], "--json"], threads)
+        kind, _, criterion = algorithm.partition("/")
+        command = ["-m", "lmprep", "vocab", text, "-o", Path(folder) / "tok", "--json"]
+        command += ["--algorithm", kind, *ALGORITHMS[kind], "--size", size]
+        command += ["--criterion", criterion] if criterion else []
+        command += ["--documents", "line", "--workers", threads]
+        return measure(command, threads)
 
 
 def run_side(name: str, algorithm: str, text: str, size: int, threads: int) -> int:
@@ -142,7 +139,8 @@ def run_side(name: str, algorithm: str, text: str, size: int, threads: int) -> i
         "gigatoken": by_gigatoken,
     }[name]
     try:
-        found, seconds = learn(algorithm, text, size, threads)
+        named = algorithm if name == "lmprep" else algorithm.partition("/")[0]
+        found, seconds = learn(named, text, size, threads)
     except ImportError:
         return SKIPPED
     print(json.dumps({"vocabulary_size": found, "learning": seconds}))
@@ -158,10 +156,11 @@ def by_lmprep(algorithm: str, text: str, size: int, threads: int) -> tuple[int, 
     from lmprep.vocab import PARTITION_BYTES, Counting
 
     corpus = CorpusSettings(documents="line")
-    family = ALGORITHMS[algorithm][1]
+    kind, _, criterion = algorithm.partition("/")
+    chosen = {"criterion": criterion} if criterion else {}
 
     def learn(path: Path, size: int) -> int:
-        settings = VocabSettings(algorithm=algorithm, family=family, size=size)
+        settings = VocabSettings(algorithm=kind, family=ALGORITHMS[kind][1], size=size, **chosen)
         sources = plan_sources(expand([str(path)], format=None), corpus, PARTITION_BYTES)
         counting = Counting(settings=settings, corpus=corpus)
         with WordSum() as words:
