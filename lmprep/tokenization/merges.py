@@ -55,7 +55,7 @@ def merge_frequent(
         most: number of merges.
 
     Returns:
-        The merges by rank, as their keys (`pairs.key_of`): int64 [M]. Merge i makes the symbol
+        The merges by rank, as the keys of their pairs: int64 [M]. Merge i makes the symbol
         `alphabet` + i.
     """
     words = words_of(symbols, offsets, counts)
