@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
-from torch.nn.attention.varlen import varlen_attn
 
 from lmprep.models.inputs import Documents
+
+if torch.cuda.is_available():  # it imports the whole compiler: a second of every command
+    from torch.nn.attention.varlen import varlen_attn
 
 _CAUSAL_WINDOW = (-1, 0)  # any number of keys before the query, none after it
 

@@ -11,6 +11,7 @@ block.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -20,8 +21,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule, fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from lmprep.errors import UsageError
@@ -117,6 +116,8 @@ def wrapped(module: nn.Module, ranks: Ranks, sharding: str, device: torch.device
     if ranks.count == 1:
         return module
     if sharding == "shard":
+        from torch.distributed.fsdp import fully_shard
+
         mesh = init_device_mesh(device.type, (ranks.count,))
         for block in [part for part in module.modules() if isinstance(part, Block)]:
             fully_shard(block, mesh=mesh)
@@ -128,24 +129,38 @@ def wrapped(module: nn.Module, ranks: Ranks, sharding: str, device: torch.device
 @contextmanager
 def synchronized(module: nn.Module, *, last: bool) -> Iterator[None]:
     """Gradients go to the other ranks with the last of several backward passes only."""
-    if isinstance(module, FSDPModule):
-        module.set_requires_gradient_sync(last)
+    if _is_a(module, "torch.distributed.fsdp", "FSDPModule"):
+        module.set_requires_gradient_sync(last)  # type: ignore[operator]
     alone = isinstance(module, DistributedDataParallel) and not last
     with module.no_sync() if alone else nullcontext():  # type: ignore[operator]
         yield
 
 
+def is_sharded(tensor: Tensor) -> bool:
+    """Whether the parts of a tensor lie on several ranks."""
+    return _is_a(tensor, "torch.distributed.tensor", "DTensor")
+
+
+def _is_a(value: object, module: str, name: str) -> bool:
+    """As `isinstance`, without importing a module that takes a second to import: nothing is of its
+    classes until somebody has imported it."""
+    return module in sys.modules and isinstance(value, getattr(sys.modules[module], name))
+
+
 def full(tensor: Tensor) -> Tensor:
     """All of a tensor whose parts lie on several ranks, on each of them; other tensors as such."""
-    whole: Tensor = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+    whole: Tensor = tensor.full_tensor() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]
     return whole
 
 
 def like(whole: Tensor, parameter: Tensor) -> Tensor:
     """This rank's part of a whole tensor, for a parameter that is sharded; else all of it."""
-    if not isinstance(parameter, DTensor):
-        return whole.to(parameter.device)
     there = whole.to(parameter.device)
+    if not is_sharded(parameter):
+        return there
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    assert isinstance(parameter, DTensor)
     mesh, placements = parameter.device_mesh, parameter.placements
     return distribute_tensor(there, mesh, placements, src_data_rank=None)
 

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
-from torch.distributed.tensor import DTensor
 
 from lmprep.models.construction import outline
 from lmprep.models.dropout import DropoutKey
@@ -22,7 +21,7 @@ from lmprep.models.losses import Losses
 from lmprep.pretrain_settings import PretrainSettings
 from lmprep.training.batch import Batch
 from lmprep.training.devices import compiles, computing_in
-from lmprep.training.distributed import Ranks, full, like, synchronized, wrapped
+from lmprep.training.distributed import Ranks, full, is_sharded, like, synchronized, wrapped
 from lmprep.training.guard import Guard
 from lmprep.training.optimizers import Optimizer
 
@@ -108,7 +107,7 @@ class Updater:
 
     def whole_model(self) -> LanguageModel:
         """The model with all its weights on this rank, to be scored."""
-        if not any(isinstance(p, DTensor) for p in self.model.parameters()):
+        if not any(map(is_sharded, self.model.parameters())):
             return self.model
         weights = {name: full(p).detach() for name, p in self.model.named_parameters()}
         model = outline(self.model.settings)

@@ -99,7 +99,7 @@ def test_attention_over_offsets_equals_groups_of_runs(
         q_TNH, k_TNH, v_TNH = args[:3]
         return dense_runs(q_TNH, k_TNH, v_TNH, asked["cu_seq_q"], window_size, scale)
 
-    monkeypatch.setattr(varlen, "varlen_attn", kernel)
+    monkeypatch.setattr(varlen, "varlen_attn", kernel, raising=False)  # imported with CUDA
     grouped = Grouped(runs=scopes.runs_of(DOCUMENTS, causal=causal))
     x_BLCNH = parts()
     found = offsets_scope(causal=causal).attend(x_BLCNH, PRODUCT, None)
