@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import torch
+from torch.overrides import TorchFunctionMode
 
 from lmprep.models.bi_lstm import BiLstmModel
 from lmprep.models.decoder import DecoderModel
@@ -32,10 +36,26 @@ def new_model(settings: ModelSettings, seed: int) -> LanguageModel:
 
 def outline(settings: ModelSettings) -> LanguageModel:
     """The model without memory for its weights: to count them, or to load them."""
-    with torch.device("meta"):
+    with torch.device("meta"), _Uninitialised():
         return (
             ElectraModel(settings) if settings.generator_width else _KINDS[settings.kind](settings)
         )
+
+
+class _Uninitialised(TorchFunctionMode):
+    """Modules are made without first values of their weights: to draw numbers for weights without
+    memory imports torch's whole compiler, a second."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        if getattr(func, "__module__", None) == "torch.nn.init" and kwargs:
+            return kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def count_parameters(module: LanguageModel | Stack) -> int:
