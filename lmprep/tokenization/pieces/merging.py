@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lmprep.jit import Int, bare_inner_kernel, bare_kernel, bare_melted_kernel, inline_kernel
+from lmprep.jit import Int, bare_inner_kernel, bare_melted_kernel
 from lmprep.tokenization.pieces.arrays import NONE, Int32s, Int64s, Scratch
 from lmprep.tokenization.pieces.merge_table import NO_MERGE, outcome
 from lmprep.tokenization.scanning.bits import peek, poke
@@ -54,7 +54,7 @@ def _merge_few(merges: Int64s, symbols: Int32s, count: int, ranked: Int64s) -> i
     return count
 
 
-@bare_kernel
+@bare_inner_kernel
 def _merge_many(merges: Int64s, symbols: Int32s, count: int, scratch: Scratch) -> int:
     """The same with a heap of `rank << 32 | place`, which may hold merges that are out of date.
 
@@ -80,12 +80,12 @@ def _merge_many(merges: Int64s, symbols: Int32s, count: int, scratch: Scratch) -
         if after[place] != NONE:
             before[after[place]] = place
         if before[place] != NONE:
-            size = _rank(merges, symbols, before[place], size, scratch)
+            size = _rank(merges, symbols, np.int64(before[place]), size, scratch)
         size = _rank(merges, symbols, place, size, scratch)
     return _close_ranks(symbols, after, count)
 
 
-@inline_kernel
+@bare_inner_kernel
 def _rank(merges: Int64s, symbols: Int32s, place: int, size: int, scratch: Scratch) -> int:
     """Note what becomes of the symbol at `place` and the next; returns the size of the heap."""
     after = scratch.after[place]
