@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lmprep.jit import Int, bare_inner_kernel, bare_melted_kernel
+from lmprep.jit import Int, bare_inner_kernel, bare_kernel, bare_melted_kernel
 from lmprep.tokenization.pieces.arrays import NONE, Int32s, Int64s, Scratch
 from lmprep.tokenization.pieces.merge_table import NO_MERGE, outcome
 from lmprep.tokenization.scanning.bits import peek, poke
@@ -54,7 +54,7 @@ def _merge_few(merges: Int64s, symbols: Int32s, count: int, ranked: Int64s) -> i
     return count
 
 
-@bare_inner_kernel
+@bare_kernel
 def _merge_many(merges: Int64s, symbols: Int32s, count: int, scratch: Scratch) -> int:
     """The same with a heap of `rank << 32 | place`, which may hold merges that are out of date.
 
@@ -79,8 +79,9 @@ def _merge_many(merges: Int64s, symbols: Int32s, count: int, scratch: Scratch) -
         after[place] = after[second]
         if after[place] != NONE:
             before[after[place]] = place
-        if before[place] != NONE:
-            size = _rank(merges, symbols, np.int64(before[place]), size, scratch)
+        earlier: Int = np.int64(before[place])
+        if earlier != NONE:
+            size = _rank(merges, symbols, earlier, size, scratch)
         size = _rank(merges, symbols, place, size, scratch)
     return _close_ranks(symbols, after, count)
 
