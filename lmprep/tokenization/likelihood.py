@@ -5,8 +5,8 @@ The score of a pair is count(ab) / (count(a) * count(b)) in the text as it is cu
 textbooks: joining the pair with the highest score raises the likelihood of the text under a unigram
 model of its pieces the most per occurrence). By the score alone the first merges would be pairs of
 symbols seen once, together: junk. So a pair counts only if it occurs `least` times, with the
-largest `least` that still gives as many pieces as are wanted. (Found by bisection: in small tables
-now and then a larger one does again what a smaller one does not, and is not looked for.)
+largest `least` that still gives as many pieces as are wanted. (Found by trying: in small tables now
+and then a larger one does again what a smaller one does not, and need not be found.)
 
 Of equal scores the more frequent pair comes first, then the one with the smaller symbols.
 """
