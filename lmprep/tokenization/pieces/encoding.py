@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lmprep.jit import bare_melted_kernel
+from lmprep.jit import bare_inline_kernel, bare_melted_kernel
 from lmprep.tokenization.pieces.arrays import (
     NONE,
     Bytes,
@@ -23,7 +23,7 @@ from lmprep.tokenization.pieces.symbols import (
 from lmprep.tokenization.pieces.viterbi import likeliest
 
 
-@bare_melted_kernel
+@bare_inline_kernel
 def encode_word(
     model: PieceModel, text: Bytes, start: int, stop: int, ids: Int32s, scratch: Scratch
 ) -> int:

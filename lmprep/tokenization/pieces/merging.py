@@ -8,7 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from lmprep.jit import Int, bare_inner_kernel, bare_kernel, bare_melted_kernel
+from lmprep.jit import (
+    Int,
+    bare_inline_kernel,
+    bare_inner_kernel,
+    bare_kernel,
+    bare_melted_kernel,
+)
 from lmprep.tokenization.pieces.arrays import NONE, Int32s, Int64s, Scratch
 from lmprep.tokenization.pieces.merge_table import NO_MERGE, outcome
 from lmprep.tokenization.scanning.bits import peek, poke
@@ -19,7 +25,7 @@ FEW = 32
 _LOW = np.int64(0xFFFFFFFF)
 
 
-@bare_melted_kernel
+@bare_inline_kernel
 def merge(merges: Int64s, symbols: Int32s, count: int, scratch: Scratch) -> int:
     """Merge the first `count` of the symbols in place; returns how many are left."""
     if count <= FEW:

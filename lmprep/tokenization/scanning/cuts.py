@@ -31,7 +31,6 @@ from lmprep.tokenization.scanning.probes import bert_probe, chunk_probe, gpt2_pr
 
 SEPARATORS = " \t\n\r"
 """What stands between chunks by the rule WHITESPACE."""
-_NOTHING = np.empty(0, np.uint8)
 
 
 Kernel = Callable[..., int]
@@ -59,10 +58,10 @@ class Cut:
     new_words: int
 
     @property
-    def checked(self) -> NDArray[np.uint8]:
-        """Kinds of the characters that a word must be looked through for; none if it need not."""
+    def checked(self) -> NDArray[np.uint8] | None:
+        """Kinds of the characters that a word must be looked through for; None if it need not."""
         raw = self.rule in (METASPACE, WHITESPACE)
-        return self.points.tables.kinds if raw else _NOTHING
+        return self.points.tables.kinds if raw else None
 
     @property
     def drops_separators(self) -> bool:

@@ -83,7 +83,7 @@ class Work(NamedTuple):
         written_as: int32 [vocabulary], what is written for each id: special tokens that a model
             reads out of plain text are unknown; -1 where there is no unknown token.
         checked: uint8, kinds of characters; a word with one that is not PART is left to the
-            library. Empty where words have been normalized already.
+            library. None where words have been normalized already.
     """
 
     new_words: Int
@@ -92,7 +92,7 @@ class Work(NamedTuple):
     ids: Int32s
     scratch: Scratch
     written_as: Int32s
-    checked: Bytes
+    checked: Bytes | None
 
 
 class Output(NamedTuple):
@@ -248,7 +248,7 @@ def _encode(
         return 1
     if work.new_words != ENCODED:
         return UNSAFE_TEXT
-    outcome = _check(work, length, state)
+    outcome = _check(work.checked, work, length, state)
     if outcome != DONE:
         return outcome
     start: Int = np.int64(0)
@@ -263,18 +263,19 @@ def _encode(
 
 
 @bare_melted_kernel
-def _check(work: Work, length: Int, state: Int64s) -> Int:
+def _check(checked: Bytes | None, work: Work, length: Int, state: Int64s) -> Int:
     """Whether all characters of a word, behind its lead, stand for themselves."""
-    at = len(work.lead)
-    while len(work.checked) and at < length:
-        code = decode(work.word, at)
-        kind = work.checked[code]
-        if kind == NOT_LOADED:
-            state[CODE] = code
-            return PAGE_MISSING
-        if kind != PART:
-            return UNSAFE_TEXT
-        at += length_of(work.word[at])
+    if checked is not None:
+        at = len(work.lead)
+        while at < length:
+            code = decode(work.word, at)
+            kind = checked[code]
+            if kind == NOT_LOADED:
+                state[CODE] = code
+                return PAGE_MISSING
+            if kind != PART:
+                return UNSAFE_TEXT
+            at += length_of(work.word[at])
     return DONE
 
 
