@@ -69,7 +69,7 @@ def parts() -> Iterator[Part]:
     for family in FAMILIES:
         yield Part(f"vocabulary of {family}, encode, decode", list(_encoding(family)))
     yield Part("encode with another tokenizer", list(_encoding_by_the_library()))
-    yield Part("tables of many words", [_spill_words, _fill_cache])
+    yield Part("tables of many words", [_spill_words, _number_pairs, _fill_cache])
     yield Part("overlap", [["overlap", "corpus.txt", "records.jsonl"]])
     for objective in FORMS:
         yield Part(f"build and verify {objective}", list(_objective(objective)))
@@ -171,12 +171,25 @@ def _spill_words() -> None:
     add_up([words.take(np.arange(len(words)))], most_bytes=1)
 
 
+def _number_pairs() -> None:
+    """Merge words with more pairs of letters than there is room for at first."""
+    import numpy as np
+
+    from lmprep.tokenization.merges import merge_frequent
+
+    letters = 70
+    symbols = np.indices((letters, letters), np.int32).T.ravel()
+    words = letters**2
+    merge_frequent(symbols, np.arange(words + 1) * 2, np.ones(words, np.int64), letters, 1)
+
+
 def _fill_cache() -> None:
-    """Encode more words than an encoder has room for at first."""
+    """Encode more words than an encoder has room for at first, and more text than one thread."""
     from lmprep.tokenization import folder
     from lmprep.tokenization.encoder import Encoder
 
-    Encoder(folder.load("bert")).encode_lines(b"".join(b"%d\n" % i for i in range(50_000)))
+    lines = b"".join(b"%d\n" % i for i in range(50_000))
+    Encoder(folder.load("bert"), threads=2).encode_lines(lines * 10)
 
 
 def _vocab(corpus: str, out: str, algorithm: str, size: int, flags: list[str]) -> list[str]:
