@@ -176,16 +176,13 @@ def write_copy(
         The shard's manifest entry, but for what it says about the text.
     """
     settings, vocabulary = job.settings, job.tokenizer.vocabulary
-    objective = OBJECTIVES[settings.objective]
     columns = corrupted(sequences, settings, vocabulary, place, copy, counts)
+    objective = OBJECTIVES[settings.objective]
     scored = objective.scored(columns)
     tokens = len(sequences.ids)
     if objective.second_stage == "counts":
         tokens = len(ragged(columns, "input_ids").values)
-    if not settings.keep_order:
-        columns = take_rows(columns, permutation(len(sequences), order_key(settings.seed, *place)))
-    if settings.dense:
-        columns = _dense(columns, settings, vocabulary, copy)
+    columns = _as_stored(columns, len(sequences), settings, vocabulary, place, copy)
     try:
         entry = write_shard(
             job.folder(place.part),
@@ -198,6 +195,37 @@ def write_copy(
     except ValueError as error:
         raise LmprepError(str(error), fix=_SMALLER) from None
     return entry | {"tokens": tokens, "scored_tokens": scored}
+
+
+def _as_stored(
+    columns: Columns,
+    rows: int,
+    settings: BuildSettings,
+    vocabulary: Vocabulary,
+    place: Place,
+    copy: int,
+) -> Columns:
+    """The columns of a copy in the order and the form in which they are written."""
+    if not settings.keep_order:
+        columns = take_rows(columns, permutation(rows, order_key(settings.seed, *place)))
+    return _dense(columns, settings, vocabulary, copy) if settings.dense else columns
+
+
+def rehearse(folder: TokenizerFolder, settings: BuildSettings) -> None:
+    """Compile what makes rows of tokens, by making few."""
+    vocabulary, place = folder.vocabulary, Place("train", 0, 0)
+    ids = np.resize(np.flatnonzero(vocabulary.maskable), 1000).astype(np.int32)
+    tokens = Tokens(
+        ids=ids,
+        word_start=np.ones(len(ids), np.bool_),
+        sentence_offsets=np.arange(0, 1001, 10),
+        document_offsets=np.arange(0, 101, 10),
+        numbers=np.arange(10),
+    )
+    sequences, _ = sequences_of(tokens, settings, vocabulary, place)
+    columns = corrupted(sequences, settings, vocabulary, place, 0)
+    OBJECTIVES[settings.objective].scored(columns)
+    _as_stored(columns, len(sequences), settings, vocabulary, place, 0)
 
 
 def _dense(columns: Columns, settings: BuildSettings, vocabulary: Vocabulary, copy: int) -> Columns:

@@ -8,7 +8,9 @@ serves installations that cannot be written to. A cache that cannot be written t
 container that was warmed before, is copied to a temporary folder.
 
 Kernels compile on first use, never at import, and the first compilation is announced once on
-stderr. Folders that no process has used for a month go when a new one is made.
+stderr. A kernel that another process is compiling is waited for: workers that start together on an
+empty cache share the work, and `ahead` starts processes for no other end. Folders that no process
+has used for a month go when a new one is made.
 """
 
 from __future__ import annotations
@@ -31,7 +33,12 @@ from typing import Any, TypeAlias, TypeVar, cast
 
 import numba
 from numba.core import event
+from numba.core.caching import FunctionCache
 
+from lmprep.locks import Lock
+
+_LONGEST_WAIT = 60.0
+"""Seconds to wait for a kernel that another process is compiling, before it is compiled here."""
 _UNUSED_SECONDS = 30 * 86400
 _PACKAGE = Path(__file__).parent
 _KERNEL = re.compile(r"^@(?:bare_|bare_inner_|bare_melted_|float_)?kernel\ndef (\w+)", re.MULTILINE)
@@ -90,7 +97,7 @@ def kernels_folder() -> Path:
 
 
 @cache
-def _kernel_folder(module: Path) -> str:
+def kernel_folder(module: Path) -> str:
     """Where the kernels of a module are cached, as numba wants to be told."""
     folder = _root() / _digest(module)
     if not folder.exists():
@@ -150,16 +157,18 @@ class _Compiling(event.Listener):
             self._collects = gc.isenabled()
             gc.disable()
         self._depth += 1
-        if not self._announced:
-            self._announced = True
-            self._announce()
+        self.announce()
 
     def on_end(self, _event: object) -> None:
         self._depth -= 1
         if self._depth == 0 and self._collects:
             gc.enable()
 
-    def _announce(self) -> None:
+    def announce(self) -> None:
+        """Say it, unless that was done before."""
+        if self._announced:
+            return
+        self._announced = True
         if os.environ.get("LMPREP_VERBOSITY", "").startswith("-"):  # quiet
             return
         line = "Compiling kernels, once after an install or upgrade ..."
@@ -168,15 +177,57 @@ class _Compiling(event.Listener):
         print(line, file=sys.stderr)
 
 
-event.register("numba:compile", _Compiling())  # type: ignore[no-untyped-call]
+_COMPILING = _Compiling()
+event.register("numba:compile", _COMPILING)  # type: ignore[no-untyped-call]
+
+
+class _SharedCache(FunctionCache):
+    """The compiled forms of one kernel on disk, each compiled by one process while others wait.
+
+    A kernel is locked before those that it calls, never the other way round, so that no two
+    processes wait for each other.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)  # type: ignore[no-untyped-call]
+        self._lock = Lock(Path(self._cache_path, f"{self._impl.filename_base}.lock"))
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """What is on disk for a signature; None says that this process has to compile it now."""
+        found = super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]
+        if found is not None or self._lock.is_held:
+            return found
+        if not self._lock.take():
+            _COMPILING.announce()
+            self._lock.take(_LONGEST_WAIT)
+        # Another process may have compiled it meanwhile.
+        found = super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]
+        if found is not None:
+            self._lock.free()
+        return found
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep what was compiled."""
+        try:
+            super().save_overload(sig, data)  # type: ignore[no-untyped-call]
+        finally:
+            self._lock.free()
 
 
 def _compiled(function: Kernel, **options: Any) -> Kernel:
-    # Numba asks for its folder when a function is decorated.
-    numba.config.CACHE_DIR = _kernel_folder(Path(function.__code__.co_filename))  # type: ignore[attr-defined]
+    # Numba asks for its folder when a cache is made.
+    numba.config.CACHE_DIR = kernel_folder(Path(function.__code__.co_filename))  # type: ignore[attr-defined]
     # Nothing takes a kernel for a function of C.
     options["no_cfunc_wrapper"] = True
-    return cast(Kernel, numba.njit(nogil=True, cache=True, **options)(function))
+    dispatcher: Any = numba.njit(nogil=True, **options)(function)
+    dispatcher._cache = _SharedCache(function)
+    return cast(Kernel, dispatcher)
+
+
+def compile_for(kernel: Callable[..., Any], *arguments: Any) -> None:
+    """Compile a kernel for arguments like these, without a call: an inner one may be given, too."""
+    typeof: Any = numba.typeof
+    cast(Any, kernel).compile(tuple(typeof(argument) for argument in arguments))
 
 
 def kernel(function: Kernel) -> Kernel:

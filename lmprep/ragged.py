@@ -64,11 +64,19 @@ class Ragged:
         """Length of each row, int64 [N]."""
         return np.diff(self.offsets)
 
-    def take(self, rows: NDArray[np.int64], dtype: DTypeLike | None = None) -> Ragged:
-        """The given rows, copied, in the given order; values of `dtype` if one is given."""
+    def take(self, rows: NDArray[np.int64]) -> Ragged:
+        """The given rows, copied, in the given order."""
         offsets = offsets_of(self.offsets[rows + 1] - self.offsets[rows])
-        values = np.empty(offsets[-1], dtype or self.values.dtype)
-        _take(self.values, self.offsets, np.ascontiguousarray(rows, np.int64), values, offsets)
+        values = np.empty(offsets[-1], self.values.dtype)
+        # A kernel is compiled for each size of values, not for each type of that size.
+        plain = np.dtype(f"u{values.itemsize}")
+        _take(
+            np.ascontiguousarray(self.values).view(plain),
+            self.offsets,
+            np.ascontiguousarray(rows, np.int64),
+            values.view(plain),
+            offsets,
+        )
         return Ragged(values, offsets)
 
     def padded(self, length: int, fill: int, dtype: DTypeLike) -> NDArray[Any]:

@@ -49,10 +49,10 @@ def test_kernels_are_compiled_once_and_said_to_be(tmp_path):
 def test_processes_that_start_together_on_a_new_cache_share_a_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(jit, "_root", lambda: tmp_path)
     module = PACKAGE / "keyed_random.py"
-    first = jit._kernel_folder.__wrapped__(module)
+    first = jit.kernel_folder.__wrapped__(module)
     monkeypatch.setattr(Path, "exists", lambda self: False)  # looked before the first made it
 
-    assert jit._kernel_folder.__wrapped__(module) == first
+    assert jit.kernel_folder.__wrapped__(module) == first
 
 
 def test_kernels_work_where_no_cache_can_be_written(tmp_path):

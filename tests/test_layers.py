@@ -14,7 +14,8 @@ import lmprep
 PACKAGE = Path(lmprep.__file__).parent
 PRIMITIVES = {
     "lmprep", "allocator", "cards", "errors", "settings", "objective_settings", "pretrain_settings",
-    "jit", "ragged", "keyed_random", "vocabulary", "batches", "files", "remote",
+    "jit", "ragged", "keyed_random", "vocabulary", "batches", "files", "locks",
+    "remote",
 }  # fmt: skip
 SIDE_BY_SIDE = {"corpus", "tokenization", "sequences", "objectives", "shards"}
 BUILDING = {"build_settings", "duplicates", "examples", "partials", "build", "second_stage"}
@@ -35,6 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "build": SIDE_BY_SIDE | {"dynamic", "build_settings", "duplicates", "examples", "partials"},
     "second_stage": {"objectives", "shards", "build_settings", "examples", "partials", "build"},
     "vocab": {"corpus", "tokenization", "vocabulary_report"},
+    "ahead": MAKING | {"build_settings", "engines"},
     "vocabulary_report": {"corpus", "tokenization"},
     "encoding": {"corpus", "tokenization", "shards"},
     "engines": MAKING,
@@ -60,6 +62,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": MAKING
     | TRAINING
     | {
+        "ahead",
         "doctor",
         "encoding",
         "convert",

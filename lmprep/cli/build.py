@@ -124,6 +124,7 @@ add_objectives(build, _command, tuple(FORMS))
 
 
 def _build(objective: str, options: dict[str, Any]) -> None:
+    from lmprep.ahead import before_build
     from lmprep.build_settings import BuildSettings
     from lmprep.engines.job import make_plan, run
 
@@ -147,6 +148,7 @@ def _build(objective: str, options: dict[str, Any]) -> None:
     if options["dry_run"]:
         _show_plan(plan, options["as_json"])
         return
+    before_build(plan.job.tokenizer, settings)
     total = sum(file.bytes for file in plan.inputs)
     total *= 1 if settings.dedup == "none" else 2  # it is read twice
     known = all(file.seekable for file in plan.inputs) and not options["task"]

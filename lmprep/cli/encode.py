@@ -51,6 +51,7 @@ def encode(file: tuple[str, ...], **options: Any) -> None:
     One row for each line, empty ones too. A line ends at \\n or \\r\\n. Of JSON lines, each record
     is a row, and a newline in its text is part of it.
     """
+    from lmprep.ahead import before_encoding
     from lmprep.corpus import expand
     from lmprep.corpus.plan import refuse_idle_settings
     from lmprep.encoding.encode import encode_files
@@ -62,6 +63,7 @@ def encode(file: tuple[str, ...], **options: Any) -> None:
     inputs = expand(arguments, format=corpus.format)
     refuse_idle_settings(inputs, corpus)
     folder = load(options["tokenizer"], options["family"])
+    before_encoding(folder)
     to = options["to"] or _form_of(out)
     if "-" in arguments and sys.stdin.isatty():
         say("Reading the text from the terminal; Ctrl-D ends it.")

@@ -43,12 +43,15 @@ def run(
     RECIPE is a TOML file, or a name that lmprep recipes lists.
     Steps that are complete are skipped, unfinished ones resumed.
     """
+    from lmprep.ahead import before_vocab
     from lmprep.recipe import run_recipe
     from lmprep.recipe_file import load_recipe
     from lmprep.shipped import find_recipe
 
     loaded = load_recipe(find_recipe(recipe), corpus=corpus, changes=changes)
     folder = out or Path("runs") / loaded.name
+    if not folder.exists():
+        before_vocab(loaded.vocab)
     figures = run_recipe(
         loaded,
         folder,

@@ -47,6 +47,7 @@ def vocab(**options: Any) -> None:
     per word, words that are one token, unknown tokens. The same for every input, however many, is
     in training.json.
     """
+    from lmprep.ahead import before_vocab
     from lmprep.engines.counting import Workers
     from lmprep.vocab import make_vocabulary
 
@@ -55,6 +56,7 @@ def vocab(**options: Any) -> None:
     reading = {name: value for name, value in flags.items() if name not in _VOCAB_FLAGS}
     settings = settled(lambda: settings_from(VocabSettings, learning))
     corpus = settled(lambda: settings_from(CorpusSettings, reading))
+    before_vocab(settings)
     with progress("vocab") as advance:
         training = make_vocabulary(
             options["corpus"],

@@ -106,7 +106,7 @@ class _Team:
         context = multiprocessing.get_context("spawn")
         process = context.Process(target=_serve, args=(theirs, os.getpid()), daemon=True)
         thread = threading.Thread(target=self._attend, args=(ours,), daemon=True)
-        with _no_stops():  # the worker is counted before a stop can end this process
+        with no_stops():  # the worker is counted before a stop can end this process
             process.start()
             self._members.append((process, thread))
             theirs.close()
@@ -144,7 +144,7 @@ class _Team:
 
 
 @contextmanager
-def _no_stops() -> Iterator[None]:
+def no_stops() -> Iterator[None]:
     """Signals that ask to stop wait until the block ends; a process begun in it starts so, too."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
     try:
@@ -154,11 +154,8 @@ def _no_stops() -> Iterator[None]:
 
 
 def _serve(connection: Connection, parent: int) -> None:
-    """The life of a worker; Ctrl-C is the parent's business."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
-    threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
+    """The life of a worker."""
+    leave_stops_to(parent)
     try:
         while True:
             function, argument = connection.recv()
@@ -178,6 +175,15 @@ def _answer(function: Callable[[Any], Any], argument: Any) -> Answer:
         except Exception:
             return False, RuntimeError(trace)  # the error itself cannot travel
         return False, error
+
+
+def leave_stops_to(parent: int) -> None:
+    """To be called by a process that `no_stops` began: Ctrl-C is its parent's business, and it ends
+    with its parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
+    threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
 
 
 def _end_with_parent(parent: int) -> None:

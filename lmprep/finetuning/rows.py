@@ -171,7 +171,7 @@ class Batch:
 
 def dense(ragged: Ragged, chosen: Int64s, fill: int) -> Int64s:
     """Chosen rows padded to the longest of them: int64."""
-    taken = ragged.take(chosen, np.int64)
+    taken = ragged.take(chosen)
     return taken.padded(int(taken.lengths.max(initial=1)), fill, np.int64)
 
 

@@ -52,6 +52,9 @@ class BlockWords:
         tokenizer: its normalizer and pre-tokenizer count, its model does not.
         special: special tokens at which its pre-tokenizer cuts words in two.
         most_words: distinct words remembered; somewhat more within `_SCANNED` bytes.
+
+    Attributes:
+        scanner: numbers the words.
     """
 
     def __init__(
@@ -68,7 +71,7 @@ class BlockWords:
         # What only the library can cut, and words too long to be kept, with their counts.
         self._others: Counter[str] = Counter()
         unlimited = 1 << 62  # we empty the cache ourselves, before numbers are given anew
-        self._scanner = Scanner(cut.numbering(), _NO_IDS, self._count_other, unlimited)
+        self.scanner = Scanner(cut.numbering(), _NO_IDS, self._count_other, unlimited)
 
     def count_block(self, text: NDArray[np.uint8], sentence_offsets: Numbers) -> CountedWords:
         """The words of sentences with their counts; one may be there several times.
@@ -80,21 +83,21 @@ class BlockWords:
         parts = []
         counts = np.zeros(0, np.int64)
         for offsets in _runs(sentence_offsets):
-            numbers = self._scanner.encode(text, offsets)[0]
+            numbers = self.scanner.encode(text, offsets)[0]
             counts = _added(counts, np.bincount(numbers))
             if self._remembered() > self._most_words:
                 parts.append(self._words(counts))
                 counts = np.zeros(0, np.int64)
-                self._scanner.forget()
+                self.scanner.forget()
         parts += [self._words(counts), self._other_words()]
         return joined(parts)
 
     def _remembered(self) -> int:
-        return int(self._scanner.cache.used[SHORT_USED] + self._scanner.cache.used[LONG_USED])
+        return int(self.scanner.cache.used[SHORT_USED] + self.scanner.cache.used[LONG_USED])
 
     def _words(self, counts: Numbers) -> CountedWords:
         """The words of the numbers that occurred."""
-        text, offsets, numbers = kept_words(self._scanner.cache)
+        text, offsets, numbers = kept_words(self.scanner.cache)
         known = _added(counts, np.zeros(len(numbers), np.int64))[numbers]
         places = np.flatnonzero(known)
         kept = Ragged(text, offsets).take(places)

@@ -61,6 +61,9 @@ class Encoder:
         folder: the tokenizer, as `folder.load` returns it.
         threads: threads that share the work, each with a cache of its own.
         most_slots: bounds each cache, see `scanner.Scanner`; a power of two.
+
+    Attributes:
+        scanners: one for each thread; none where the library encodes all text.
     """
 
     def __init__(
@@ -70,7 +73,7 @@ class Encoder:
         self._vocabulary = folder.vocabulary
         special = [self._tokenizer.id_to_token(i) or " " for i in folder.vocabulary.special]
         cut = cut_of(self._tokenizer, tuple(special))
-        self._scanners: list[Scanner] = []
+        self.scanners: list[Scanner] = []
         if cut is None:
             logger.warning(
                 "this tokenizer (%s) cannot be cut into words safely: whole sentences go through "
@@ -82,7 +85,7 @@ class Encoder:
         unknown = -1 if folder.vocabulary.unk is None else folder.vocabulary.unk
         written_as = np.arange(folder.vocabulary.size, dtype=np.int32)
         written_as[~folder.vocabulary.maskable] = unknown
-        self._scanners = [
+        self.scanners = [
             Scanner(cut, written_as, self._encode_text, most_slots) for _ in range(threads)
         ]
 
@@ -97,9 +100,9 @@ class Encoder:
             ValueError: the model reads a special token out of the text, and has no unknown token.
         """
         text, offsets = documents.text, documents.sentence_offsets
-        if self._scanners:
-            parts = parts_of_sentences(offsets, len(self._scanners))
-            ids, word_start, lengths = encode_parts(self._scanners, text, parts, 0)
+        if self.scanners:
+            parts = parts_of_sentences(offsets, len(self.scanners))
+            ids, word_start, lengths = encode_parts(self.scanners, text, parts, 0)
         else:
             ids, word_start, lengths = self._encode_sentences(text, offsets, 0)
         return Tokens(
@@ -117,9 +120,9 @@ class Encoder:
             text: UTF-8; empty, or its last byte is a newline.
         """
         data = np.frombuffer(text, np.uint8) if isinstance(text, bytes) else text
-        if self._scanners:
-            parts = parts_of_lines(data, len(self._scanners))
-            ids, word_start, lengths = encode_parts(self._scanners, data, parts, 1)
+        if self.scanners:
+            parts = parts_of_lines(data, len(self.scanners))
+            ids, word_start, lengths = encode_parts(self.scanners, data, parts, 1)
         else:
             ids, word_start, lengths = self._encode_sentences(data, line_offsets(data), 1)
         return Lines(ids=ids, word_start=word_start, offsets=offsets_of(lengths))

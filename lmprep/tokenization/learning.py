@@ -11,10 +11,12 @@ from tokenizers import Tokenizer
 from lmprep.settings import VocabSettings
 from lmprep.tokenization.block_words import BlockWords
 from lmprep.tokenization.bpe import learn_bpe
+from lmprep.tokenization.counted_words import CountedWords, joined
 from lmprep.tokenization.counts import WordCounts
 from lmprep.tokenization.families import finish, front_tokens, pieces_that_fit
 from lmprep.tokenization.pipelines import bare_tokenizer
 from lmprep.tokenization.unigram import learn_unigram
+from lmprep.tokenization.word_sum import add_up
 from lmprep.tokenization.wordpiece import learn_wordpiece
 from lmprep.tokenization.words import learn_words
 
@@ -82,3 +84,10 @@ def learn_with_facts(counted: WordCounts, settings: VocabSettings) -> Learnt:
             "the text gives a vocabulary of %d only, not %d: %s", size, settings.size, reason
         )
     return Learnt(tokenizer, facts)
+
+
+def rehearse(settings: VocabSettings) -> None:
+    """Compile what adds up counts and learns from them, with few."""
+    words = [f"{number:b}" for number in range(100)]
+    counted = joined([CountedWords.of(words, range(1, 101))])  # arrays as a text's words have them
+    learn(add_up([counted]), settings)

@@ -10,7 +10,6 @@ RUN/.lock           held by the process that trains here
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -24,6 +23,7 @@ from typing import Any
 from lmprep import __version__
 from lmprep.errors import CheckpointError, UsageError
 from lmprep.files import json_sha256, sync_folder, sync_tree, write_json
+from lmprep.locks import Lock
 from lmprep.models.settings import ModelSettings
 from lmprep.pretrain_settings import BUDGETS, PretrainSettings
 from lmprep.settings import settings_from
@@ -125,14 +125,15 @@ def locked(run: Path) -> Iterator[None]:
     Raises:
         UsageError: another one is at work.
     """
-    with (run / LOCK).open("w", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(
-                "another training is running here", path=run, fix="Wait for it, or stop it"
-            ) from None
+    lock = Lock(run / LOCK)
+    if not lock.take():
+        raise UsageError(
+            "another training is running here", path=run, fix="Wait for it, or stop it"
+        )
+    try:
         yield
+    finally:
+        lock.free()
 
 
 def refuse_existing(run: Path) -> None:

@@ -11,7 +11,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.tokenization.pieces import scratch_for
+from lmprep.jit import compile_for
+from lmprep.tokenization.pieces import encode_word, scratch_for
 from lmprep.tokenization.scanning import lookup, words
 from lmprep.tokenization.scanning.cuts import SEPARATORS, Cut
 from lmprep.tokenization.scanning.lookup import Output, Work
@@ -97,6 +98,17 @@ class Scanner:
             self._spare = out
             ids, word_start = ids.copy(), word_start.copy()
         return ids, word_start, out.lengths
+
+    def rehearse_model(self) -> None:
+        """Compile what encodes a new word."""
+        work, length = self._work, np.int64(0)
+        compile_for(encode_word, self._cut.model, work.word, length, length, work.ids, work.scratch)
+
+    def rehearse_look_up(self) -> None:
+        """Compile what looks up words, by looking up none."""
+        no_sentence = np.zeros(1, np.int64)
+        state = np.zeros(STATE_FIELDS, np.int64)
+        self._look_up(np.empty(0, np.uint8), no_sentence, 0, output_for(no_sentence), state)
 
     def _cut_batch(
         self, text: Bytes, offsets: Int64s, gap: int, out: Output, state: Int64s

@@ -1,0 +1,102 @@
+"""Processes compile what a command needs before it comes there, once, and leave nothing behind."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lmprep.cli.warming import _LINE
+
+TWO_CORES = len(os.sched_getaffinity(0)) > 1 if hasattr(os, "sched_getaffinity") else False
+pytestmark = pytest.mark.skipif(
+    not (sys.platform == "linux" and TWO_CORES), reason="processes start on Linux with two cores"
+)
+
+# Counts what is compiled here, and runs a command.
+COMMAND = """
+import multiprocessing, sys
+from numba.core import event
+
+class Count(event.Listener):
+    compiled = 0
+    def on_start(self, event):
+        Count.compiled += 1
+    def on_end(self, event):
+        pass
+
+event.register("numba:compile", Count())
+started = []
+begin = multiprocessing.get_context("fork").Process.start
+def start(process):
+    started.append(process)
+    begin(process)
+multiprocessing.get_context("fork").Process.start = start
+from lmprep.cli import cli
+cli.main(sys.argv[1:], standalone_mode=False)
+for process in started:
+    process.join()
+print(Count.compiled, len(started), file=sys.stderr)
+"""
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    path = tmp_path / "corpus.txt"
+    path.write_text(f"{_LINE}\n\n" * 20, encoding="utf-8")
+    return path
+
+
+def run(cache: Path, *arguments: object) -> tuple[str, int, int]:
+    """What a command printed, the kernels that it compiled itself, and its processes."""
+    done = subprocess.run(
+        [sys.executable, "-c", COMMAND, *map(str, arguments)],
+        env={**os.environ, "LMPREP_CACHE_DIR": str(cache)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    compiled, started = map(int, done.stderr.splitlines()[-1].split())
+    return done.stdout, compiled, started
+
+
+def test_processes_compile_a_part_of_it_and_only_once(corpus, tmp_path):
+    cache, vocab = tmp_path / "cache", ("vocab", corpus, "--algorithm", "wordpiece", "--size", 90)
+    _, here, started = run(cache, *vocab, "-o", tmp_path / "first")
+    ids, _, for_encoding = run(cache, "encode", corpus, "-t", tmp_path / "first")
+    again, nothing, none = run(cache, "encode", corpus, "-t", tmp_path / "first")
+    in_all = {path.name.partition("-")[0] for path in cache.rglob("*.nbi")}
+
+    assert started == 3
+    assert for_encoding == 2
+    assert 0 < here < len(in_all)
+    assert (nothing, none) == (0, 0)
+    assert again == ids
+    assert not list(cache.rglob("*.tmp.*"))
+
+
+def test_processes_end_with_the_command(corpus, tmp_path):
+    tokenizer, cache = tmp_path / "tokenizer", tmp_path / "cache"
+    run(cache, "vocab", corpus, "--algorithm", "byte-bpe", "--size", 300, "-o", tokenizer)
+    fresh = {**os.environ, "LMPREP_CACHE_DIR": str(tmp_path / "other")}
+    encode = [sys.executable, "-m", "lmprep", "encode", "-t", tokenizer, corpus]
+    with subprocess.Popen(encode, env=fresh, stderr=subprocess.PIPE) as command:
+        assert b"Compiling" in command.stderr.readline()
+        children = Path(f"/proc/{command.pid}/task/{command.pid}/children")
+        began = [int(child) for child in children.read_text().split()]
+        command.kill()
+
+    give_up = time.monotonic() + 30
+    while any(_is_alive(process) for process in began) and time.monotonic() < give_up:
+        time.sleep(0.1)
+    assert len(began) == 2
+    assert not [process for process in began if _is_alive(process)]
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().split(") ")[1][0] != "Z"
+    except FileNotFoundError:
+        return False
