@@ -50,7 +50,8 @@ ALGORITHMS = 1
 
 Entry = dict[str, Any]
 
-_LARGE = 4_000_000  # bytes of an array that goes back to the system
+_LARGE = 1 / 8
+"""An array that goes back to the system when it is freed, as a share of a partition's text."""
 _SMALLER = "Build with a shorter --length or a smaller --partition-size"
 
 
@@ -83,7 +84,7 @@ class Builder:
     """Builds partitions, one after another, with one encoder and its cache."""
 
     def __init__(self, job: Job) -> None:
-        hand_back_freed_memory(_LARGE)
+        hand_back_freed_memory(int(_LARGE * job.settings.partition_bytes))
         self.job = job
         self._encoder = Encoder(job.tokenizer)
 
