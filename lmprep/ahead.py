@@ -39,7 +39,7 @@ def before_vocab(settings: VocabSettings) -> None:
 
     _rehearse(learning, settings.algorithm, lambda: [learning.word_finder(settings).scanner])
     kind = f"{settings.algorithm}-{settings.criterion}"
-    _start(learning, kind, lambda: learning.rehearse(settings))
+    _start(learning, f"{kind}-learning", lambda: learning.rehearse(settings))
 
 
 def before_encoding(folder: TokenizerFolder) -> None:
@@ -57,7 +57,7 @@ def before_build(folder: TokenizerFolder, settings: BuildSettings) -> None:
 
     before_encoding(folder)
     kind = f"{settings.objective}-{settings.sequences.sequences}-{settings.sequences.pairs}"
-    _start(build, kind, lambda: build.rehearse(folder, settings))
+    _start(build, f"{kind}-rows", lambda: build.rehearse(folder, settings))
 
 
 def _rehearse(module: ModuleType, kind: str, scanners: Callable[[], Sequence[Scanner]]) -> None:

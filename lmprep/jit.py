@@ -41,7 +41,9 @@ _LONGEST_WAIT = 60.0
 """Seconds to wait for a kernel that another process is compiling, before it is compiled here."""
 _UNUSED_SECONDS = 30 * 86400
 _PACKAGE = Path(__file__).parent
-_KERNEL = re.compile(r"^@(?:bare_|bare_inner_|bare_melted_|float_)?kernel\ndef (\w+)", re.MULTILINE)
+_KERNEL = re.compile(
+    r"^@(?:bare_|bare_inner_|bare_melted_|melted_|float_)?kernel\ndef (\w+)", re.MULTILINE
+)
 _IMPORT = re.compile(r"^from lmprep\.?([\w.]*) import (?:\(([^)]*)\)|(.*))", re.MULTILINE)
 
 Int: TypeAlias = Any
@@ -257,6 +259,13 @@ def float_kernel(function: Kernel) -> Kernel:
 def inline_kernel(function: Kernel) -> Kernel:
     """As `kernel`, for small functions that should melt into their callers."""
     return _compiled(function, inline="always")
+
+
+def melted_kernel(function: Kernel) -> Kernel:
+    """As `bare_kernel`, melting into its callers as `inline_kernel` does, but later: it is compiled
+    once instead of at every place that calls it, which pays for functions that many kernels call.
+    """
+    return _compiled(function, _nrt=False, forceinline=True)
 
 
 def bare_inner_kernel(function: Kernel) -> Kernel:

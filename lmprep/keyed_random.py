@@ -34,7 +34,7 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.jit import inline_kernel, kernel
+from lmprep.jit import inline_kernel, kernel, melted_kernel
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)
@@ -46,7 +46,7 @@ _ROUNDS = 6
 Keys = NDArray[np.uint64]
 
 
-@inline_kernel
+@melted_kernel
 def mix(z: np.uint64) -> np.uint64:
     """The splitmix64 finaliser: a bijection of 64 bits in which every output bit looks random."""
     z = np.uint64((z ^ (z >> np.uint64(30))) * _FIRST)
@@ -54,13 +54,13 @@ def mix(z: np.uint64) -> np.uint64:
     return np.uint64(z ^ (z >> np.uint64(31)))
 
 
-@inline_kernel
+@melted_kernel
 def draw(key: np.uint64, counter: int) -> np.uint64:
     """64 random bits for (key, counter); also the key of sub-unit number `counter`."""
     return mix(np.uint64(key + _GOLDEN * (np.uint64(counter) + _ONE)))
 
 
-@inline_kernel
+@melted_kernel
 def integer_below(n: int, key: np.uint64, counter: int) -> int:
     """An integer in 0..n-1, exactly uniform, 1 <= n < 2**32."""
     z = draw(key, counter)
