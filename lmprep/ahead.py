@@ -96,7 +96,7 @@ def _start(module: ModuleType, kind: str, rehearse: Callable[[], object]) -> Non
             return
     context = multiprocessing.get_context("fork")
     process = context.Process(target=_run, args=(marker, rehearse, os.getpid()), daemon=True)
-    with no_stops():
+    with no_stops(), contextlib.suppress(OSError):  # no more processes, or no memory
         process.start()
 
 
@@ -109,6 +109,7 @@ def _run(marker: Path, rehearse: Callable[[], object], parent: int) -> None:
     logging.disable()
     gc.disable()
     if Lock(marker).take():
-        rehearse()
+        with contextlib.suppress(Exception):  # what the command says when it gets there
+            rehearse()
         with contextlib.suppress(OSError):
             marker.write_bytes(_DONE)

@@ -77,6 +77,35 @@ def test_processes_compile_a_part_of_it_and_only_once(corpus, tmp_path):
     assert not list(cache.rglob("*.tmp.*"))
 
 
+REHEARSE = """
+import multiprocessing, os, sys
+from lmprep import ahead, jit
+
+def rehearse():
+    os.write(log, b"once")
+    print("nobody reads this")
+    raise ValueError
+
+log = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+for _ in range(2):
+    ahead._start(jit, "kind", rehearse)
+    for process in multiprocessing.active_children():
+        process.join()
+"""
+
+
+def test_a_rehearsal_that_fails_is_silent_and_not_tried_again(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", REHEARSE, tmp_path / "log"],
+        env={**os.environ, "LMPREP_CACHE_DIR": str(tmp_path / "cache")},
+        capture_output=True,
+        check=True,
+    )
+
+    assert (done.stdout, done.stderr) == (b"", b"")
+    assert (tmp_path / "log").read_bytes() == b"once"
+
+
 def test_processes_end_with_the_command(corpus, tmp_path):
     tokenizer, cache = tmp_path / "tokenizer", tmp_path / "cache"
     run(cache, "vocab", corpus, "--algorithm", "byte-bpe", "--size", 300, "-o", tokenizer)
