@@ -49,6 +49,13 @@ def corpus(tmp_path):
     return path
 
 
+@pytest.fixture
+def tokenizer(corpus, tmp_path):
+    flags = ["--algorithm", "wordpiece", "--size", "90", "-o", tmp_path / "tokenizer"]
+    subprocess.run([sys.executable, "-m", "lmprep", "vocab", corpus, *flags], check=True)
+    return tmp_path / "tokenizer"
+
+
 def run(cache: Path, *arguments: object) -> tuple[str, int, int]:
     """What a command printed, the kernels that it compiled itself, and its processes."""
     done = subprocess.run(
@@ -62,19 +69,16 @@ def run(cache: Path, *arguments: object) -> tuple[str, int, int]:
     return done.stdout, compiled, started
 
 
-def test_processes_compile_a_part_of_it_and_only_once(corpus, tmp_path):
-    cache, vocab = tmp_path / "cache", ("vocab", corpus, "--algorithm", "wordpiece", "--size", 90)
-    _, here, started = run(cache, *vocab, "-o", tmp_path / "first")
-    ids, _, for_encoding = run(cache, "encode", corpus, "-t", tmp_path / "first")
-    again, nothing, none = run(cache, "encode", corpus, "-t", tmp_path / "first")
-    in_all = {path.name.partition("-")[0] for path in cache.rglob("*.nbi")}
+def test_processes_compile_a_part_of_it_and_only_once(corpus, tokenizer, tmp_path):
+    cache = tmp_path / "cache"
+    ids, here, started = run(cache, "encode", corpus, "-t", tokenizer)
+    again, nothing, none = run(cache, "encode", corpus, "-t", tokenizer)
+    in_all = list(cache.rglob("*.nbi"))
 
-    assert started == 3
-    assert for_encoding == 2
+    assert started == 2
     assert 0 < here < len(in_all)
     assert (nothing, none) == (0, 0)
-    assert again == ids
-    assert not list(cache.rglob("*.tmp.*"))
+    assert again == ids != ""
 
 
 REHEARSE = """
@@ -106,10 +110,8 @@ def test_a_rehearsal_that_fails_is_silent_and_not_tried_again(tmp_path):
     assert (tmp_path / "log").read_bytes() == b"once"
 
 
-def test_processes_end_with_the_command(corpus, tmp_path):
-    tokenizer, cache = tmp_path / "tokenizer", tmp_path / "cache"
-    run(cache, "vocab", corpus, "--algorithm", "byte-bpe", "--size", 300, "-o", tokenizer)
-    fresh = {**os.environ, "LMPREP_CACHE_DIR": str(tmp_path / "other")}
+def test_processes_end_with_the_command(corpus, tokenizer, tmp_path):
+    fresh = {**os.environ, "LMPREP_CACHE_DIR": str(tmp_path / "cache")}
     encode = [sys.executable, "-m", "lmprep", "encode", "-t", tokenizer, corpus]
     with subprocess.Popen(encode, env=fresh, stderr=subprocess.PIPE) as command:
         assert b"Compiling" in command.stderr.readline()

@@ -52,18 +52,21 @@ def encode(file: tuple[str, ...], **options: Any) -> None:
     is a row, and a newline in its text is part of it.
     """
     from lmprep.ahead import before_encoding
+    from lmprep.tokenization import load
+
+    folder = load(options["tokenizer"], options["family"])
+    before_encoding(folder)
+
+    # Imported while those processes are at work.
     from lmprep.corpus import expand
     from lmprep.corpus.plan import refuse_idle_settings
     from lmprep.encoding.encode import encode_files
-    from lmprep.tokenization import load
 
     arguments, out = file or ("-",), options["out"]
     reading = {name: value for name, value in given(options).items() if name in _READING}
     corpus = settled(lambda: settings_from(CorpusSettings, reading))
     inputs = expand(arguments, format=corpus.format)
     refuse_idle_settings(inputs, corpus)
-    folder = load(options["tokenizer"], options["family"])
-    before_encoding(folder)
     to = options["to"] or _form_of(out)
     if "-" in arguments and sys.stdin.isatty():
         say("Reading the text from the terminal; Ctrl-D ends it.")

@@ -48,8 +48,6 @@ def vocab(**options: Any) -> None:
     in training.json.
     """
     from lmprep.ahead import before_vocab
-    from lmprep.engines.counting import Workers
-    from lmprep.vocab import make_vocabulary
 
     flags = given(options, "corpus", "out", "workers", "as_json")
     learning = {name: value for name, value in flags.items() if name in _VOCAB_FLAGS}
@@ -57,6 +55,11 @@ def vocab(**options: Any) -> None:
     settings = settled(lambda: settings_from(VocabSettings, learning))
     corpus = settled(lambda: settings_from(CorpusSettings, reading))
     before_vocab(settings)
+
+    # Imported while those processes are at work.
+    from lmprep.engines.counting import Workers
+    from lmprep.vocab import make_vocabulary
+
     with progress("vocab") as advance:
         training = make_vocabulary(
             options["corpus"],
