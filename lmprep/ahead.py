@@ -21,7 +21,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from lmprep.engines.processes import leave_stops_to, no_stops
-from lmprep.jit import kernel_folder
+from lmprep.jit import kernel_folder, start_compiler
 from lmprep.locks import Lock
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ def _start(module: ModuleType, kind: str, rehearse: Callable[[], object]) -> Non
     with contextlib.suppress(OSError):
         if marker.read_bytes() == _DONE:
             return
+    start_compiler()  # here, once, and not in every process
     context = multiprocessing.get_context("fork")
     process = context.Process(target=_run, args=(marker, rehearse, os.getpid()), daemon=True)
     with no_stops(), contextlib.suppress(OSError):  # no more processes, or no memory

@@ -34,6 +34,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 import numba
 from numba.core import event
 from numba.core.caching import FunctionCache
+from numba.core.registry import cpu_target
 
 from lmprep.locks import Lock
 
@@ -224,6 +225,13 @@ def _compiled(function: Kernel, **options: Any) -> Kernel:
     dispatcher: Any = numba.njit(nogil=True, **options)(function)
     dispatcher._cache = _SharedCache(function)
     return cast(Kernel, dispatcher)
+
+
+def start_compiler() -> None:
+    """Load what numba compiles with, as the first kernel would: most of a second."""
+    target: Any = cpu_target
+    target.typing_context.refresh()
+    target.target_context.refresh()
 
 
 def compile_for(kernel: Callable[..., Any], *arguments: Any) -> None:
