@@ -51,7 +51,9 @@ ALGORITHMS = 1
 Entry = dict[str, Any]
 
 _LARGE = 1 / 8
-"""An array that goes back to the system when it is freed, as a share of a partition's text."""
+"""An array that goes back to the system when it is freed, as a share of a partition's text, ..."""
+_LEAST_LARGE = 1_000_000
+"""... and in bytes at least."""
 _SMALLER = "Build with a shorter --length or a smaller --partition-size"
 
 
@@ -84,7 +86,7 @@ class Builder:
     """Builds partitions, one after another, with one encoder and its cache."""
 
     def __init__(self, job: Job) -> None:
-        hand_back_freed_memory(int(_LARGE * job.settings.partition_bytes))
+        hand_back_freed_memory(max(_LEAST_LARGE, int(_LARGE * job.settings.partition_bytes)))
         self.job = job
         self._encoder = Encoder(job.tokenizer)
 
