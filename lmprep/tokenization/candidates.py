@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lmprep.jit import Int, bare_inline_kernel, bare_inner_kernel
+from lmprep.jit import Int, bare_inline_kernel, bare_inner_kernel, bare_melted_kernel
 from lmprep.ragged import enlarged
 from lmprep.tokenization.exact_scores import compare_scores
 from lmprep.tokenization.pairs import COUNT, KEY, MARK, NONE, Int64s, Pairs
@@ -208,7 +208,7 @@ def _place_leader(candidates: Candidates, owner: Int) -> None:
         _remove(candidates, leaders, at)
 
 
-@bare_inline_kernel
+@bare_melted_kernel
 def _comes_first(candidates: Candidates, a: Int, b: Int) -> bool:
     """Whether a is merged before b: the larger score, then the larger count, then the key."""
     x, y = candidates.table[a], candidates.table[b]
@@ -275,7 +275,7 @@ def _sift_down(candidates: Candidates, heap: Int, at: Int, candidate: Int) -> No
     _put(candidates, heap, at, candidate)
 
 
-@bare_inline_kernel
+@bare_melted_kernel
 def _put(candidates: Candidates, heap: Int, at: Int, candidate: Int) -> None:
     candidates.pool[candidates.heaps[heap, _START] + at] = candidate
     if heap == len(candidates.heaps) - 1:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lmprep.jit import inline_kernel, kernel
+from lmprep.jit import bare_kernel, bare_melted_kernel, inline_kernel
 from lmprep.tokenization.pieces.arrays import Int32s, Int64s
 from lmprep.tokenization.scanning.bits import peek
 
@@ -41,7 +41,7 @@ def _slot_of(merges: Int64s, key: np.int64) -> np.int64:
     return slot
 
 
-@inline_kernel
+@bare_melted_kernel
 def outcome(merges: Int64s, left: int, right: int) -> np.int64:
     """`rank << 32 | joined` of a pair of ids, or NO_MERGE."""
     key = (np.int64(left) << 32) | np.int64(right)
@@ -49,7 +49,7 @@ def outcome(merges: Int64s, left: int, right: int) -> np.int64:
     return peek(merges, slot + 1) if peek(merges, slot) == key else NO_MERGE
 
 
-@kernel
+@bare_kernel
 def _fill(merges: Int64s, pairs: Int32s, joined: Int32s) -> None:
     for rank in range(len(joined)):
         key = (np.int64(pairs[rank, 0]) << 32) | np.int64(pairs[rank, 1])
