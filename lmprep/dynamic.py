@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmprep.batches import Columns
-from lmprep.jit import kernel
+from lmprep.jit import bare_kernel
 from lmprep.keyed_random import Keys, draw, key_for, permuted
 from lmprep.objectives import stored_objective
 from lmprep.shards.manifest import drawn_place
@@ -91,7 +91,7 @@ def load(folder: str | Path, copy: int = 0) -> Dataset | Redrawn:
     return Dataset(folder, copy=copy) if copy < dataset.copies else Redrawn(dataset, copy)
 
 
-@kernel
+@bare_kernel
 def _row_keys(
     shards: NDArray[np.int64],
     local: NDArray[np.int64],

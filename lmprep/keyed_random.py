@@ -34,7 +34,7 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.jit import inline_kernel, kernel, melted_kernel
+from lmprep.jit import bare_kernel, inline_kernel, kernel, melted_kernel
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)
@@ -89,7 +89,7 @@ def key_for(
     return np.uint64(_key_chain(np.uint64(seed), np.uint64(text), copy, source, partition))
 
 
-@kernel
+@bare_kernel
 def _key_chain(
     seed: np.uint64, purpose: np.uint64, copy: int, source: int, partition: int
 ) -> np.uint64:
@@ -105,7 +105,7 @@ def sub_keys(key: np.uint64, counters: NDArray[np.int64]) -> Keys:
     return keys
 
 
-@kernel
+@bare_kernel
 def permuted(index: int, n: int, key: np.uint64) -> int:
     """The place of `index` (0 <= index < n) in the keyed permutation of n things."""
     half = 6

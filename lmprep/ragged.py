@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from lmprep.jit import inline_kernel, kernel
+from lmprep.jit import bare_kernel, inline_kernel
 
 Array = NDArray[Any]
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -126,7 +126,7 @@ def copy_run(values: Array, start: int, stop: int, out: Array, at: int) -> None:
         out[place + i] = values[first + i]
 
 
-@kernel
+@bare_kernel
 def _take(
     values: Array, offsets: Array, rows: Array, out_values: Array, out_offsets: Array
 ) -> None:
@@ -134,7 +134,7 @@ def _take(
         copy_run(values, offsets[rows[i]], offsets[rows[i] + 1], out_values, out_offsets[i])
 
 
-@kernel
+@bare_kernel
 def _pad(values: Array, offsets: Array, dense: Array) -> None:
     for i in range(len(offsets) - 1):
         copy_run(values, offsets[i], offsets[i + 1], dense[i], 0)

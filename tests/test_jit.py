@@ -1,5 +1,6 @@
 """Kernels are cached by what they are made of, and work where nothing can be kept."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from lmprep import jit
 from lmprep.jit import sources_of
 
 PACKAGE = Path(lmprep.__file__).parent
+MAY_MAKE_ARRAYS = ("kernel", "float_kernel")
 
 COUNT = """
 import numpy as np
@@ -62,3 +64,32 @@ def test_kernels_work_where_no_cache_can_be_written(tmp_path):
 
     assert said.count("Compiling kernels") == 1
     assert not place.exists()
+
+
+def test_what_bare_kernels_call_is_bare_as_well():
+    # Where it is compiled first for a bare one that calls it, it could not make its arrays; where
+    # it was compiled before it could: whether a command works hung on what had run before it.
+    kinds, calls = {}, []
+    for module in PACKAGE.rglob("*.py"):
+        tree = ast.parse(module.read_text(encoding="utf-8"))
+        home = {
+            alias.asname or alias.name: (statement.module.rpartition(".")[2], alias.name)
+            for statement in tree.body
+            if isinstance(statement, ast.ImportFrom) and statement.module
+            for alias in statement.names
+        }
+        for function in tree.body:
+            if not isinstance(function, ast.FunctionDef):
+                continue
+            for decorator in function.decorator_list:
+                kind = getattr(decorator, "id", "")
+                if kind.endswith("kernel"):
+                    kinds[module.stem, function.name] = kind
+                if kind.startswith("bare_"):
+                    names = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
+                    calls += [(function.name, home.get(n, (module.stem, n))) for n in names]
+    wrong = [(name, callee) for name, callee in calls if kinds.get(callee) in MAY_MAKE_ARRAYS]
+
+    assert ("merge", ("merging", "_merge_few")) in calls
+    assert kinds["keyed_random", "permutation"] == "kernel"
+    assert not wrong

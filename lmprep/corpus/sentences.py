@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from lmprep.batches import DOCUMENT_SHIFT, Documents, Drops
 from lmprep.corpus.partitions import Partition
 from lmprep.corpus.whitespace import after_spaces, before_spaces
-from lmprep.jit import Int, kernel
+from lmprep.jit import Int, bare_kernel
 from lmprep.ragged import copy_run, offsets_of
 from lmprep.settings import CorpusSettings
 
@@ -125,7 +125,7 @@ def _byte_offsets(text: NDArray[np.uint8], units: NDArray[np.int64]) -> NDArray[
     return offsets
 
 
-@kernel
+@bare_kernel
 def _to_bytes(
     text: NDArray[np.uint8], units: NDArray[np.int64], offsets: NDArray[np.int64]
 ) -> None:
@@ -140,7 +140,7 @@ def _to_bytes(
         offsets[i] = byte
 
 
-@kernel
+@bare_kernel
 def _end_lines(
     text: NDArray[np.uint8], offsets: NDArray[np.int64], ended: NDArray[np.uint8]
 ) -> None:
@@ -150,7 +150,7 @@ def _end_lines(
         ended[offsets[document + 1] + document] = _NEWLINE
 
 
-@kernel
+@bare_kernel
 def _pack(
     text: NDArray[np.uint8],
     ends: NDArray[np.int64],

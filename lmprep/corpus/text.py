@@ -18,7 +18,7 @@ from lmprep.corpus.blocks import DOCUMENT_LIMIT, Lines, Mended, whole_lines
 from lmprep.corpus.partitions import Piece
 from lmprep.corpus.sources import Part
 from lmprep.corpus.whitespace import is_ascii_space
-from lmprep.jit import kernel
+from lmprep.jit import bare_kernel
 from lmprep.ragged import copy_run
 from lmprep.settings import CorpusSettings
 
@@ -76,7 +76,7 @@ def _nothing_but(*warnings: str) -> Piece:
     return Piece(text=np.empty(0, np.uint8), starts=np.empty(0, np.int64), warnings=warnings)
 
 
-@kernel
+@bare_kernel
 def _clean(
     raw: NDArray[np.uint8],
     mode: int,

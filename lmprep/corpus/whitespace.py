@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.jit import inline_kernel, kernel
+from lmprep.jit import bare_inner_kernel, inline_kernel
 
 ASCII_SPACE = " \t\n\r\x0b\x0c"
 """What `bytes.strip` takes away, and what is counted as empty in files."""
@@ -35,7 +35,7 @@ def _is_space_of_three(first: int, second: int, third: int) -> bool:
     return first == 0xE3 and second == 0x80 and third == 0x80
 
 
-@kernel
+@bare_inner_kernel
 def after_spaces(text: NDArray[np.uint8], start: int, stop: int) -> int:
     """The first place from `start` on where no whitespace begins, `stop` at most."""
     while start < stop:
@@ -52,7 +52,7 @@ def after_spaces(text: NDArray[np.uint8], start: int, stop: int) -> int:
     return start
 
 
-@kernel
+@bare_inner_kernel
 def before_spaces(text: NDArray[np.uint8], start: int, stop: int) -> int:
     """The last place up to `stop` where no whitespace ends, `start` at least."""
     while start < stop:

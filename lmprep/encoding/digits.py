@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.jit import inline_kernel, kernel
+from lmprep.jit import bare_kernel, inline_kernel
 
 Bytes = NDArray[np.uint8]
 Ids = NDArray[np.int32]
@@ -70,7 +70,7 @@ def read(text: Bytes) -> Numbers:
     return Numbers(ids[:numbers], offsets[: rows + 1], fault)
 
 
-@kernel
+@bare_kernel
 def _write(
     ids: Ids, offsets: Offsets, before: Bytes, between: Bytes, after: Bytes, out: Bytes
 ) -> int:
@@ -108,7 +108,7 @@ def _write_number(value: np.uint32, out: Bytes, at: int) -> int:
     return at + width
 
 
-@kernel
+@bare_kernel
 def _read(text: Bytes, ids: Ids, offsets: Offsets) -> tuple[int, int, int]:
     """Numbers read, lines read, and the place of the first number at fault or -1."""
     numbers = rows = at = 0

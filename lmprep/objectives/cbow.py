@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.jit import Int, kernel
+from lmprep.jit import Int, bare_kernel
 from lmprep.keyed_random import Keys, integer_below
 from lmprep.objective_settings import SkipgramSettings
 from lmprep.objectives.skipgram import NoiseTable, noise_id
@@ -73,7 +73,7 @@ def draw_windows(
     return windows
 
 
-@kernel
+@bare_kernel
 def _window_sizes(
     lengths: NDArray[np.int64],
     window: Int,
@@ -90,7 +90,7 @@ def _window_sizes(
             sizes[firsts[row] + i] = min(i, reach) + min(length - 1 - i, reach)
 
 
-@kernel
+@bare_kernel
 def _write_windows(
     ids: NDArray[np.int32],
     starts: NDArray[np.int64],

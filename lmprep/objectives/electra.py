@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmprep.batches import Columns, Sequences
-from lmprep.jit import kernel
+from lmprep.jit import bare_kernel
 from lmprep.keyed_random import Keys, draw
 from lmprep.objective_settings import MlmSettings
 from lmprep.objectives import mlm
@@ -59,7 +59,7 @@ def sampling_numbers(masked_positions: Ragged, keys: Keys) -> Ragged:
     return Ragged(numbers, masked_positions.offsets)
 
 
-@kernel
+@bare_kernel
 def _draw_numbers(
     positions: NDArray[np.int32],
     offsets: NDArray[np.int64],

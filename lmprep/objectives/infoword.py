@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmprep.batches import Columns, Sequences
-from lmprep.jit import kernel
+from lmprep.jit import bare_kernel, kernel
 from lmprep.keyed_random import Keys, integer_below
 from lmprep.objective_settings import InfoWordSettings
 from lmprep.objectives.counting import wanted_predictions
@@ -107,7 +107,7 @@ def _hide(
         starts[row], lengths[row] = first - start, end - first
 
 
-@kernel
+@bare_kernel
 def _place(runs: NDArray[np.int64], n: int, key: np.uint64, counter: int) -> int:
     """The last word of an n-gram, uniform over the words that n - 1 others stand before."""
     places = 0

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmprep.batches import Columns, Sequences
-from lmprep.jit import kernel
+from lmprep.jit import bare_kernel, kernel
 from lmprep.keyed_random import Keys, integer_below
 from lmprep.objective_settings import MlmSettings
 from lmprep.ragged import Ragged, offsets_of
@@ -88,7 +88,7 @@ def _chosen_counts(marks: Marks, offsets: NDArray[np.int64]) -> NDArray[np.int64
     return counts
 
 
-@kernel
+@bare_kernel
 def _treat(
     ids: NDArray[np.int32],
     offsets: NDArray[np.int64],

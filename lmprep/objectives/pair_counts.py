@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmprep.batches import Sequences
-from lmprep.jit import inline_kernel, kernel
+from lmprep.jit import bare_kernel, inline_kernel, kernel
 
 Counts = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]
 """Words, contexts and counts in units, each [P], sorted by word and context, none of them twice."""
@@ -100,7 +100,7 @@ def _padded(sequences: Sequences, reach: int, padding: int) -> NDArray[Any]:
     return padded
 
 
-@kernel
+@bare_kernel
 def _spread(
     ids: NDArray[np.int32], offsets: NDArray[np.int64], reach: int, padded: NDArray[Any]
 ) -> None:
@@ -110,7 +110,7 @@ def _spread(
             padded[i + shift] = ids[i]
 
 
-@kernel
+@bare_kernel
 def _find_places(
     padded: NDArray[Any], starts: NDArray[np.int64], places: NDArray[np.integer[Any]]
 ) -> None:

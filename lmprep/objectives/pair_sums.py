@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.jit import kernel
+from lmprep.jit import bare_kernel, kernel
 from lmprep.objectives.pair_counts import ROWS, Counts, between, empty_counts, too_large
 
 
@@ -47,7 +47,7 @@ class PairSums:
                 yield between(block, 0, found)
 
 
-@kernel
+@bare_kernel
 def _add(counts: Counts, first: int, sums: NDArray[np.int64]) -> bool:
     """Add the counts to the sums; False when one has run over."""
     words, contexts, units = counts

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmprep.batches import Columns, Sequences, ragged
-from lmprep.jit import kernel
+from lmprep.jit import bare_kernel
 from lmprep.ragged import Ragged
 from lmprep.vocabulary import Vocabulary
 
@@ -44,7 +44,7 @@ def sequences_of(original: Ragged, columns: Columns, vocabulary: Vocabulary) -> 
     )
 
 
-@kernel
+@bare_kernel
 def _put_back(
     ids: NDArray[np.int32],
     offsets: NDArray[np.int64],

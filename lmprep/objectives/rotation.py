@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.jit import kernel
+from lmprep.jit import bare_kernel
 from lmprep.keyed_random import bernoulli, integer_below
 
 
-@kernel
+@bare_kernel
 def first_place(
     starts: NDArray[np.int64], lengths: NDArray[np.int64], runs: int, places: int, key: np.uint64
 ) -> int:

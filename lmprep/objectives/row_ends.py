@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.jit import kernel
+from lmprep.jit import bare_kernel
 from lmprep.ragged import Ragged
 from lmprep.vocabulary import Vocabulary
 
@@ -37,7 +37,7 @@ def without_ends(rows: Ragged, begin: int, end: int) -> Ragged:
     return Ragged(out, offsets)
 
 
-@kernel
+@bare_kernel
 def _enclose(
     values: NDArray[np.int32],
     offsets: NDArray[np.int64],
@@ -58,7 +58,7 @@ def _enclose(
             place += 1
 
 
-@kernel
+@bare_kernel
 def _strip(
     values: NDArray[np.int32],
     offsets: NDArray[np.int64],

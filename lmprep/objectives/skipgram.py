@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmprep.batches import Columns, Sequences, ragged
-from lmprep.jit import inline_kernel, kernel
+from lmprep.jit import bare_kernel, inline_kernel
 from lmprep.keyed_random import Keys, draw, integer_below
 from lmprep.objective_settings import SkipgramSettings
 from lmprep.ragged import Ragged, offsets_of
@@ -96,7 +96,7 @@ def _draw63(key: np.uint64, counter: int) -> np.uint64:
     return np.uint64(draw(key, counter) >> _ONE_BIT)
 
 
-@kernel
+@bare_kernel
 def _keep(
     ids: NDArray[np.int32],
     offsets: NDArray[np.int64],
@@ -201,7 +201,7 @@ def _stride(window: int, negatives: int) -> int:
     return 1 + 2 * window * negatives
 
 
-@kernel
+@bare_kernel
 def _count_pairs(
     lengths: NDArray[np.int64],
     window: int,
@@ -217,7 +217,7 @@ def _count_pairs(
             counts[row] += min(i, reach) + min(lengths[row] - 1 - i, reach)
 
 
-@kernel
+@bare_kernel
 def _write_pairs(
     ids: NDArray[np.int32],
     starts: NDArray[np.int64],

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmprep.batches import Columns, Sequences
-from lmprep.jit import kernel
+from lmprep.jit import bare_kernel
 from lmprep.keyed_random import Keys
 from lmprep.objective_settings import SpanSettings
 from lmprep.objectives.counting import wanted_predictions
@@ -55,7 +55,7 @@ def corrupt(
     }
 
 
-@kernel
+@bare_kernel
 def _merge(marks: Marks, offsets: NDArray[np.int64]) -> None:
     """Make one unit of neighbouring units of a row."""
     for row in range(len(offsets) - 1):

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmprep.batches import Sequences
-from lmprep.jit import kernel
+from lmprep.jit import bare_kernel
 from lmprep.keyed_random import Keys, integer_below
 from lmprep.objectives.masking import DRAWS, FIRST, UNCHOSEN, Marks
 
@@ -21,7 +21,7 @@ def choose_tokens(
     _choose(sequences.maskable, sequences.offsets, keys, wanted, marks)
 
 
-@kernel
+@bare_kernel
 def _choose(
     maskable: NDArray[np.bool_],
     offsets: NDArray[np.int64],

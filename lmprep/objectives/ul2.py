@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmprep.batches import Columns, Sequences, ragged
-from lmprep.jit import kernel
+from lmprep.jit import bare_kernel
 from lmprep.keyed_random import Keys, integer_below
 from lmprep.objective_settings import DENOISERS, Ul2Settings
 from lmprep.objectives.restoring import sequences_of
@@ -133,7 +133,7 @@ def _check_sentinels(denoiser: int, tokens: int, vocabulary: Vocabulary) -> None
         )
 
 
-@kernel
+@bare_kernel
 def _draw_denoisers(upto: NDArray[np.int64], key: np.uint64, out: NDArray[np.int8]) -> None:
     """Draw a denoiser for each window; upto: int64 [denoisers], cumulative weights."""
     for window in range(len(out)):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmprep.batches import Sequences
-from lmprep.jit import kernel
+from lmprep.jit import bare_kernel, kernel
 from lmprep.keyed_random import Keys, integer_below
 from lmprep.objectives.integer_laws import Law, number_from
 from lmprep.objectives.masking import DRAWS, FIRST, NEXT, UNCHOSEN, Marks
@@ -52,7 +52,7 @@ def choose_runs(
     )
 
 
-@kernel
+@bare_kernel
 def words_of(
     word_start: NDArray[np.bool_],
     maskable: NDArray[np.bool_],
@@ -108,7 +108,7 @@ def _choose(
         )
 
 
-@kernel
+@bare_kernel
 def _choose_in_row(
     firsts: NDArray[np.int64],
     ends: NDArray[np.int64],
@@ -149,7 +149,7 @@ def _choose_in_row(
         _mark(firsts[shortest], ends[shortest], marks)
 
 
-@kernel
+@bare_kernel
 def _remove(word: int, free: NDArray[np.int64], place: NDArray[np.int64], left: int) -> int:
     """Take a word out of the first `left` of `free`; the last of them moves to its place."""
     last = free[left - 1]
@@ -158,7 +158,7 @@ def _remove(word: int, free: NDArray[np.int64], place: NDArray[np.int64], left: 
     return left - 1
 
 
-@kernel
+@bare_kernel
 def _mark(first: int, end: int, marks: Marks) -> None:
     marks[first] = FIRST
     for i in range(first + 1, end):

@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.jit import inline_kernel, kernel
+from lmprep.jit import bare_kernel, inline_kernel
 from lmprep.keyed_random import mix
 from lmprep.ragged import Ragged
 
@@ -41,7 +41,7 @@ def document_keys(units: Ragged) -> Keys:
     return keys
 
 
-@kernel
+@bare_kernel
 def _ngram_keys(units: Keys, offsets: NDArray[np.int64], n: int, keys: Keys) -> None:
     leaving = _ONE  # B^n: what a unit was multiplied with when it leaves
     for _ in range(n):
@@ -60,7 +60,7 @@ def _ngram_keys(units: Keys, offsets: NDArray[np.int64], n: int, keys: Keys) -> 
                 keys[i] = max(mix(total), _ONE)
 
 
-@kernel
+@bare_kernel
 def _document_keys(units: Keys, offsets: NDArray[np.int64], keys: Keys) -> None:
     for document in range(len(offsets) - 1):
         total, some = _ZERO, False
@@ -117,7 +117,7 @@ def _slot(slots: Keys, key: np.uint64) -> int:
     return np.int64(place)  # type: ignore[return-value]  # numba's int
 
 
-@kernel
+@bare_kernel
 def _add(slots: Keys, keys: Keys) -> int:
     added = 0
     for key in keys:
@@ -128,7 +128,7 @@ def _add(slots: Keys, keys: Keys) -> int:
     return added
 
 
-@kernel
+@bare_kernel
 def _mark(slots: Keys, marks: NDArray[np.bool_], keys: Keys) -> None:
     for key in keys:
         if key != _ZERO:
@@ -137,7 +137,7 @@ def _mark(slots: Keys, marks: NDArray[np.bool_], keys: Keys) -> None:
                 marks[place] = True
 
 
-@kernel
+@bare_kernel
 def _look_up(slots: Keys, marks: NDArray[np.bool_], keys: Keys, found: NDArray[np.bool_]) -> None:
     for i in range(len(keys)):
         if keys[i] != _ZERO:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.jit import inline_kernel, kernel
+from lmprep.jit import bare_kernel, inline_kernel
 from lmprep.keyed_random import mix
 from lmprep.ragged import Ragged
 
@@ -52,7 +52,7 @@ def _kind(code: int) -> int:
     return _WHOLE if 0xF900 <= code < 0xFB00 or 0x20000 <= code < 0x40000 else _PART
 
 
-@kernel
+@bare_kernel
 def _hash_words(
     text: NDArray[np.uint8],
     offsets: NDArray[np.int64],

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmprep.batches import Sequences, Tokens
-from lmprep.jit import kernel
+from lmprep.jit import bare_kernel
 from lmprep.ragged import Ragged, copy_run, offsets_of
 from lmprep.sequences.outline import Origin
 from lmprep.vocabulary import Vocabulary
@@ -180,7 +180,7 @@ def _specials(
     return before, after
 
 
-@kernel
+@bare_kernel
 def _copy(
     values: NDArray[np.generic],
     starts: NDArray[np.int64],
@@ -193,7 +193,7 @@ def _copy(
         copy_run(values, starts[p], stops[p], out, places[p])
 
 
-@kernel
+@bare_kernel
 def _fill(places: NDArray[np.int64], lengths: NDArray[np.int64], out: NDArray[np.bool_]) -> None:
     for p in range(len(places)):
         for i in range(places[p], places[p] + lengths[p]):

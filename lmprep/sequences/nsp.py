@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmprep.batches import Drops, Sequences, Tokens
-from lmprep.jit import inline_kernel, kernel
+from lmprep.jit import bare_kernel, inline_kernel
 from lmprep.keyed_random import bernoulli, draw, integer_below, permutation
 from lmprep.sequences.layout import template_of
 from lmprep.sequences.outline import Outline, outline_of
@@ -95,7 +95,7 @@ def _unbalanced(segments: Segments, kept: Segments) -> Drops:
     return Drops(nsp_balance_pairs=pairs, nsp_balance_tokens=tokens)
 
 
-@kernel
+@bare_kernel
 def _pair_up(
     sentence_offsets: NDArray[np.int64],
     document_offsets: NDArray[np.int64],

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmprep.batches import Drops, Sequences, Tokens
-from lmprep.jit import inline_kernel, kernel
+from lmprep.jit import bare_kernel, inline_kernel
 from lmprep.keyed_random import Keys, bernoulli, integer_below, sub_keys
 from lmprep.sequences.layout import Pieces, Template, lay_out
 from lmprep.sequences.outline import Outline
@@ -103,7 +103,7 @@ def _trimmed(segments: Segments, room: int, keys: Keys) -> Segments:
     return Segments(starts=starts, stops=stops, borrowed=segments.borrowed, chunks=segments.chunks)
 
 
-@kernel
+@bare_kernel
 def _trim(starts: NDArray[np.int64], stops: NDArray[np.int64], room: int, keys: Keys) -> None:
     """Take single tokens from the longer segment's front or back until the pair fits, in place.
 

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmprep.batches import Drops, Sequences, Tokens
-from lmprep.jit import kernel
+from lmprep.jit import bare_kernel, kernel
 from lmprep.keyed_random import bernoulli, draw
 from lmprep.ragged import offsets_of
 from lmprep.sequences.layout import Layout, Pieces, Template, lay_out, template_of
@@ -97,7 +97,7 @@ def _alone(rows: int, key: np.uint64) -> NDArray[np.bool_]:
     return alone
 
 
-@kernel
+@bare_kernel
 def _split(
     sentence_offsets: Int64s,
     starts: Int64s,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmprep.batches import Drops, Sequences, Tokens
-from lmprep.jit import kernel
+from lmprep.jit import bare_kernel
 from lmprep.keyed_random import bernoulli, draw
 from lmprep.sequences.layout import template_of
 from lmprep.sequences.outline import Outline, outline_of
@@ -62,7 +62,7 @@ def _orderless(segments: Segments, kept: Segments) -> Drops:
     return Drops(sop_one_sentence_chunk_sentences=sentences, sop_one_sentence_chunk_tokens=tokens)
 
 
-@kernel
+@bare_kernel
 def _pair_up(
     sentence_offsets: NDArray[np.int64],
     document_offsets: NDArray[np.int64],

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.jit import inline_kernel, kernel
+from lmprep.jit import bare_kernel, inline_kernel
 from lmprep.keyed_random import bernoulli, draw, integer_below
 from lmprep.settings import SequenceSettings
 
@@ -50,7 +50,7 @@ def window_targets(
     return targets
 
 
-@kernel
+@bare_kernel
 def _draw_targets(
     rooms: NDArray[np.int64], short: int, whole: int, key: np.uint64, targets: NDArray[np.int64]
 ) -> None:

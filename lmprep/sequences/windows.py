@@ -17,7 +17,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.jit import kernel
+from lmprep.jit import bare_kernel
 from lmprep.sequences.layout import Pieces
 from lmprep.sequences.outline import Outline
 
@@ -81,7 +81,7 @@ def cut_at_lengths(runs: Int64s, lengths: Callable[[int], Int64s]) -> Int64s:
         rows *= 2
 
 
-@kernel
+@bare_kernel
 def _cut(
     sentence_offsets: Int64s,
     document_offsets: Int64s,
@@ -125,7 +125,7 @@ def _cut(
     return pieces, windows
 
 
-@kernel
+@bare_kernel
 def _tile(runs: Int64s, lengths: Int64s, offsets: Int64s) -> int:
     """Write the windows' offsets; return how many there are, -1 if the lengths do not suffice."""
     windows = 0

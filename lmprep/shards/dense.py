@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmprep.batches import Columns, plain, ragged
-from lmprep.jit import kernel
+from lmprep.jit import bare_kernel, kernel
 from lmprep.keyed_random import Keys, draw, integer_below, key_for
 from lmprep.ragged import Ragged
 from lmprep.vocabulary import Vocabulary
@@ -198,7 +198,7 @@ def _row_keys(ids: NDArray[np.int32], offsets: NDArray[np.int64], key: np.uint64
     return keys
 
 
-@kernel
+@bare_kernel
 def _replace(
     offsets: NDArray[np.int64],
     keys: Keys,
@@ -223,7 +223,7 @@ def _replace(
             candidates -= 1
 
 
-@kernel
+@bare_kernel
 def _fifteen_percent(tokens: int) -> int:
     """3/20 of them, rounded half to even."""
     quotient, rest = 3 * tokens // 20, 3 * tokens % 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.jit import kernel
+from lmprep.jit import bare_kernel
 from lmprep.tokenization.counted_words import CountedWords
 
 _STEP = 8
@@ -65,7 +65,7 @@ def _in_groups(begins: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return ~alone
 
 
-@kernel
+@bare_kernel
 def _cut_out(
     text: NDArray[np.uint8],
     offsets: NDArray[np.int64],

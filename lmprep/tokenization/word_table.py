@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.jit import inline_kernel, kernel
+from lmprep.jit import bare_kernel, inline_kernel
 from lmprep.ragged import enlarged
 from lmprep.tokenization.counted_words import CountedWords
 
@@ -118,13 +118,13 @@ def _hash(text: Bytes, start: int, stop: int) -> np.uint64:
     return code ^ (code >> _HALF)
 
 
-@kernel
+@bare_kernel
 def _hash_all(text: Bytes, offsets: Numbers, hashes: NDArray[np.uint64]) -> None:
     for word in range(len(hashes)):
         hashes[word] = _hash(text, offsets[word], offsets[word + 1])
 
 
-@kernel
+@bare_kernel
 def _fill_slots(hashes: NDArray[np.uint64], slots: NDArray[np.int32]) -> None:
     mask = len(slots) - 1
     for number in range(len(hashes)):
@@ -134,7 +134,7 @@ def _fill_slots(hashes: NDArray[np.uint64], slots: NDArray[np.int32]) -> None:
         slots[slot] = number + 1
 
 
-@kernel
+@bare_kernel
 def _add(text: Bytes, offsets: Numbers, counts: Numbers, first: int, entries: _Entries) -> int:
     """Add words from number `first` on; returns the first that finds no room, or W."""
     mask = len(entries.slots) - 1
@@ -163,7 +163,7 @@ def _add(text: Bytes, offsets: Numbers, counts: Numbers, first: int, entries: _E
     return len(counts)
 
 
-@kernel
+@bare_kernel
 def _is_entry(text: Bytes, start: int, stop: int, entries: _Entries, number: int) -> bool:
     kept = entries.offsets[number]
     if entries.offsets[number + 1] - kept != stop - start:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lmprep.batches import Columns, plain, ragged
-from lmprep.jit import kernel
+from lmprep.jit import bare_kernel
 from lmprep.models.inputs import Documents
 from lmprep.ragged import Ragged
 from lmprep.shards.dense import padding_id
@@ -114,7 +114,7 @@ def values(column: Ragged) -> Flat:
     return column.values[column.offsets[0] : column.offsets[-1]].astype(np.int64)
 
 
-@kernel
+@bare_kernel
 def _lay(
     values: NDArray[Any], offsets: Flat, flat: Flat, length: int, out: NDArray[np.int32]
 ) -> bool:
@@ -129,7 +129,7 @@ def _lay(
     return True
 
 
-@kernel
+@bare_kernel
 def _mark_second(
     lengths: Flat, first: NDArray[np.int32], flat: Flat, types: NDArray[np.int32]
 ) -> None:
@@ -138,7 +138,7 @@ def _mark_second(
             types[flat[i] + j] = 1
 
 
-@kernel
+@bare_kernel
 def _number(lengths: Flat, flat: Flat, positions: NDArray[np.int32]) -> None:
     for i in range(len(flat)):
         for j in range(lengths[i]):

@@ -11,7 +11,7 @@ from lmprep.checks.laws.frames import template_places
 from lmprep.checks.record import Batch
 from lmprep.checks.row_arrays import in_rows, place_in_row, row_of
 from lmprep.checks.source.corpus import Text
-from lmprep.jit import kernel
+from lmprep.jit import bare_kernel
 from lmprep.ragged import offsets_of
 
 Flags = NDArray[np.bool_]
@@ -103,7 +103,7 @@ def _bounds(batch: Batch, text: Text, swapped: Places) -> tuple[Places, Places, 
     return low, high, own
 
 
-@kernel
+@bare_kernel
 def _place(
     values: NDArray[np.int32],
     offsets: Places,
@@ -147,7 +147,7 @@ def _place_thinned(batch: Batch, text: Text) -> Placed:
     return Placed(tokens=np.arange(len(raw)), raw=raw, row=row_of(rows), lost=0)
 
 
-@kernel
+@bare_kernel
 def _follow(
     values: NDArray[np.int32],
     offsets: Places,

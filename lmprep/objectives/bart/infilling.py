@@ -20,7 +20,7 @@ from math import factorial
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.jit import kernel
+from lmprep.jit import bare_kernel, kernel
 from lmprep.keyed_random import Keys, draw, integer_below
 from lmprep.objectives.bart.sources import ADDED, MASK_TOKEN, PLACES, ROTATION, SPANS
 from lmprep.objectives.integer_laws import Law, law_of, number_from
@@ -110,7 +110,7 @@ def _infill(
         )
 
 
-@kernel
+@bare_kernel
 def _find_words(
     sources: NDArray[np.int32], word_start: NDArray[np.bool_], firsts: NDArray[np.int64]
 ) -> int:
@@ -124,7 +124,7 @@ def _find_words(
     return words
 
 
-@kernel
+@bare_kernel
 def _draw_spans(
     hidden: int, law: Law, key: np.uint64, lengths: NDArray[np.int64]
 ) -> tuple[int, int]:
@@ -144,7 +144,7 @@ def _draw_spans(
     return spans, empty
 
 
-@kernel
+@bare_kernel
 def _place_spans(
     words: int,
     others: int,
@@ -170,7 +170,7 @@ def _place_spans(
         starts[i] = (starts[i] - first) % words
 
 
-@kernel
+@bare_kernel
 def _write(
     sources: NDArray[np.int32],
     firsts: NDArray[np.int64],

@@ -11,7 +11,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.jit import kernel
+from lmprep.jit import bare_kernel, kernel
 from lmprep.keyed_random import Keys, draw, integer_below
 from lmprep.objectives.bart.sources import ORDER, SENTENCES
 from lmprep.ragged import Ragged
@@ -68,7 +68,7 @@ def _permute(
                 to += 1
 
 
-@kernel
+@bare_kernel
 def _choose(things: int, wanted: int, key: np.uint64, out: NDArray[np.int64]) -> None:
     """Choose `wanted` of so many things, every set equally likely, rising (algorithm S)."""
     found = 0
@@ -80,7 +80,7 @@ def _choose(things: int, wanted: int, key: np.uint64, out: NDArray[np.int64]) ->
             found += 1
 
 
-@kernel
+@bare_kernel
 def _shuffle(order: NDArray[np.int64], places: NDArray[np.int64], key: np.uint64) -> None:
     """Shuffle what stands at these places of `order` among them, every order equally likely."""
     for i in range(len(places) - 1, 0, -1):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmprep.batches import Sequences
-from lmprep.jit import kernel
+from lmprep.jit import bare_kernel
 from lmprep.keyed_random import Keys, draw, integer_below
 from lmprep.ragged import Ragged, offsets_of
 from lmprep.vocabulary import Vocabulary
@@ -63,14 +63,14 @@ def lost_positions(sources: Ragged, sequences: Sequences) -> Ragged:
     return positions
 
 
-@kernel
+@bare_kernel
 def _count_up(offsets: NDArray[np.int64], out: NDArray[np.int32]) -> None:
     for row in range(len(offsets) - 1):
         for i in range(offsets[row], offsets[row + 1]):
             out[i] = i - offsets[row]
 
 
-@kernel
+@bare_kernel
 def _write(
     sources: NDArray[np.int32],
     offsets: NDArray[np.int64],
@@ -99,7 +99,7 @@ def _write(
         to += 1
 
 
-@kernel
+@bare_kernel
 def _mark(
     sources: NDArray[np.int32],
     offsets: NDArray[np.int64],
@@ -115,7 +115,7 @@ def _mark(
                 lost[row] -= 1
 
 
-@kernel
+@bare_kernel
 def _list_lost(
     stands: NDArray[np.bool_], offsets: NDArray[np.int64], positions: NDArray[np.int32]
 ) -> None:

@@ -11,7 +11,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.jit import kernel
+from lmprep.jit import bare_kernel, kernel
 from lmprep.keyed_random import Keys, bernoulli, draw, integer_below
 from lmprep.objectives.bart.sources import (
     BEGINNING,
@@ -92,7 +92,7 @@ def _choose_raw(
     return chosen
 
 
-@kernel
+@bare_kernel
 def _replace(
     sources: NDArray[np.int32], offsets: NDArray[np.int64], share: tuple[int, int], keys: Keys
 ) -> None:
@@ -104,7 +104,7 @@ def _replace(
                 sources[i] = RANDOM_TOKEN
 
 
-@kernel
+@bare_kernel
 def _insert(
     sources: NDArray[np.int32],
     offsets: NDArray[np.int64],
@@ -127,7 +127,7 @@ def _insert(
                 i += 1
 
 
-@kernel
+@bare_kernel
 def _rotate(
     sources: NDArray[np.int32],
     offsets: NDArray[np.int64],

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmprep.batches import Columns, Sequences
-from lmprep.jit import kernel
+from lmprep.jit import bare_kernel
 from lmprep.keyed_random import Keys, integer_below
 from lmprep.objective_settings import T5Settings
 from lmprep.objectives.row_ends import end_token, with_ends
@@ -29,7 +29,7 @@ def corrupt(
     return {"input_ids": inputs, "labels": with_ends(text, (), end)}
 
 
-@kernel
+@bare_kernel
 def _shuffle(ids: NDArray[np.int32], offsets: NDArray[np.int64], keys: Keys) -> None:
     """Shuffle each row but for its end token, in place; counter t draws the partner of token t."""
     for row in range(len(keys)):

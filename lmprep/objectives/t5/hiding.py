@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmprep.batches import Columns, Sequences, ragged
-from lmprep.jit import kernel
+from lmprep.jit import bare_kernel
 from lmprep.keyed_random import Keys, bernoulli, integer_below
 from lmprep.objective_settings import T5Settings
 from lmprep.objectives.restoring import sequences_of
@@ -60,7 +60,7 @@ def sizes(tokens: int, settings: T5Settings) -> tuple[int, int]:
     return tokens + 1, tokens + 1
 
 
-@kernel
+@bare_kernel
 def _hide(
     inputs: NDArray[np.int32],
     input_offsets: NDArray[np.int64],

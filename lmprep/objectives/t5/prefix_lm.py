@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmprep.batches import Columns, Sequences, ragged
-from lmprep.jit import kernel
+from lmprep.jit import bare_kernel, kernel
 from lmprep.keyed_random import Keys, integer_below
 from lmprep.objective_settings import T5Settings
 from lmprep.objectives.counting import rounded_share
@@ -97,7 +97,7 @@ def _clear_prefixes(
         mask[offsets[row] : offsets[row] + prefixes[row]] = False
 
 
-@kernel
+@bare_kernel
 def _join(
     first: NDArray[np.int32],
     first_offsets: NDArray[np.int64],

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmprep.batches import Columns, Sequences, ragged
-from lmprep.jit import kernel
+from lmprep.jit import bare_kernel
 from lmprep.keyed_random import Keys, integer_below
 from lmprep.objective_settings import T5Settings
 from lmprep.objectives.counting import wanted_predictions
@@ -67,7 +67,7 @@ def sentinels(tokens: int, settings: T5Settings) -> int:
     return 1 + settings.final_sentinel
 
 
-@kernel
+@bare_kernel
 def limit_runs(mask: NDArray[np.bool_], offsets: NDArray[np.int64], most: int, keys: Keys) -> None:
     """Clear runs of the mask until no row has more than `most`, in place.
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.jit import kernel
+from lmprep.jit import bare_kernel, kernel
 from lmprep.objectives.row_ends import end_token
 from lmprep.ragged import Ragged, offsets_of
 from lmprep.vocabulary import Vocabulary
@@ -101,7 +101,7 @@ def _count(
     return counts, runs
 
 
-@kernel
+@bare_kernel
 def _splice(
     ids: NDArray[np.int32],
     offsets: NDArray[np.int64],
@@ -149,7 +149,7 @@ def _sentinels_in(
     return counts
 
 
-@kernel
+@bare_kernel
 def _unsplice(
     inputs: NDArray[np.int32],
     input_offsets: NDArray[np.int64],

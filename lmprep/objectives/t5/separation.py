@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.jit import kernel
+from lmprep.jit import bare_kernel
 from lmprep.ragged import Ragged, offsets_of
 
 
@@ -49,7 +49,7 @@ def merge(left: Ragged, taken: Ragged, positions: Ragged) -> Ragged:
     return Ragged(out, offsets)
 
 
-@kernel
+@bare_kernel
 def _separate(
     ids: NDArray[np.int32],
     offsets: NDArray[np.int64],
@@ -73,7 +73,7 @@ def _separate(
         to, into = to + 1, into + 1
 
 
-@kernel
+@bare_kernel
 def _merge(
     left: NDArray[np.int32],
     left_offsets: NDArray[np.int64],

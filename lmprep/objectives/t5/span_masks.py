@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.jit import kernel
+from lmprep.jit import bare_kernel
 from lmprep.keyed_random import Keys, draw, integer_below
 from lmprep.objectives.rotation import first_place
 
@@ -44,7 +44,7 @@ def span_mask(
     return mask
 
 
-@kernel
+@bare_kernel
 def _write_masks(
     offsets: NDArray[np.int64],
     noise: NDArray[np.int64],
@@ -73,7 +73,7 @@ def _write_masks(
             mask[start : start + runs[span]] = True
 
 
-@kernel
+@bare_kernel
 def _compose(total: int, parts: int, key: np.uint64, out: NDArray[np.int64]) -> None:
     """Part `total` into `parts` positive numbers, every way equally likely.
 
