@@ -303,8 +303,8 @@ def bare_inner_kernel(function: Kernel) -> Kernel:
 
 
 def bare_melted_kernel(function: Kernel) -> Kernel:
-    """As `bare_inner_kernel`, for functions of some size with one caller or two, which the compiler
-    puts into it: a call hands over seven numbers for each array, and records hold many arrays."""
+    """As `bare_inner_kernel`, for functions of some size, or called at several places, which the
+    compiler puts there: a call hands over seven numbers for each array, and records hold many."""
     return _compiled(function, _nrt=False, no_cpython_wrapper=True, forceinline=True)
 
 
