@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.jit import Int, bare_inline_kernel, bare_inner_kernel, bare_kernel, bare_melted_kernel
+from lmprep.jit import Int, bare_inline_kernel, bare_inner_kernel, bare_kernel
 from lmprep.keyed_random import mix
 from lmprep.ragged import enlarged
 
@@ -263,7 +263,7 @@ def join(words: Words, pairs: Pairs, number: Int, joined: Int, changed: Int32s) 
     return n, occurrences
 
 
-@bare_melted_kernel
+@bare_inline_kernel
 def _noted(pairs: Pairs, side: Int, symbol: Int, key: Int, first: Int, count: Int) -> Int:
     """Count an occurrence of a pair of `symbol` and the joined one; returns the pair's number.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lmprep.jit import bare_kernel, bare_melted_kernel, inline_kernel
+from lmprep.jit import bare_kernel, inline_kernel
 from lmprep.tokenization.pieces.arrays import Int32s, Int64s
 from lmprep.tokenization.scanning.bits import peek
 
@@ -41,7 +41,7 @@ def _slot_of(merges: Int64s, key: np.int64) -> np.int64:
     return slot
 
 
-@bare_melted_kernel
+@inline_kernel
 def outcome(merges: Int64s, left: int, right: int) -> np.int64:
     """`rank << 32 | joined` of a pair of ids, or NO_MERGE."""
     key = (np.int64(left) << 32) | np.int64(right)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.jit import Int, bare_inline_kernel, bare_inner_kernel, bare_melted_kernel
+from lmprep.jit import Int, bare_inline_kernel, bare_inner_kernel
 from lmprep.tokenization.scanning.bits import (
     classes,
     ones,
@@ -142,7 +142,7 @@ def bits_from(bits: Bytes, place: Int) -> np.uint64:
     return np.uint64(peek8(bits, place >> 3)) >> np.uint64(place & 7)
 
 
-@bare_melted_kernel
+@bare_inline_kernel
 def first_behind(marks: Marks, found: Int, at: Int, place: Int) -> Int:
     """Which of the `found` starts is the first behind a place in the text; `at` is near it."""
     starts = marks.starts

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lmprep.jit import Int, bare_inline_kernel, bare_inner_kernel, bare_melted_kernel
+from lmprep.jit import Int, bare_inline_kernel, bare_inner_kernel
 from lmprep.tokenization.scanning.bits import load8, low_bytes, poke, store
 from lmprep.tokenization.scanning.marks import Marks
 
@@ -135,7 +135,7 @@ def write_key(low: np.uint64, high: np.uint64, text: Bytes, start: Int) -> None:
     store(text, start + 8, high)
 
 
-@bare_melted_kernel
+@bare_inline_kernel
 def add_key(words: UInt64s, count: Int, low: np.uint64, high: np.uint64, start: Int) -> None:
     """Put a key into a batch of `count` words; the word begins at `start` in the text."""
     at = count * FIELDS
@@ -188,7 +188,7 @@ def close_sentence(batch: Batch, offsets: Int64s, count: Int, state: Int64s) -> 
     return offsets[state[SENTENCE]]
 
 
-@bare_melted_kernel
+@bare_inline_kernel
 def suspend(words: UInt64s, count: Int, place: Int, outcome: Int, state: Int64s) -> Int:
     """Note where a cut stands, with `count` words in the batch; returns `outcome`."""
     words[count * FIELDS + 3] = place
