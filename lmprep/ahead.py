@@ -37,8 +37,13 @@ def before_vocab(settings: VocabSettings) -> None:
     """Compile what `lmprep vocab` needs beside what cuts text."""
     from lmprep.tokenization import learning
 
-    _rehearse(learning, settings.algorithm, lambda: [learning.word_finder(settings).scanner])
     kind = f"{settings.algorithm}-{settings.criterion}"
+    _rehearse(
+        learning,
+        kind,
+        scanners=lambda: [learning.word_finder(settings).scanner],
+        then=lambda: learning.rehearse_end(settings),
+    )
     _start(learning, f"{kind}-learning", lambda: learning.rehearse(settings))
 
 
@@ -60,12 +65,24 @@ def before_build(folder: TokenizerFolder, settings: BuildSettings) -> None:
     _start(build, f"{kind}-rows", lambda: build.rehearse(folder, settings))
 
 
-def _rehearse(module: ModuleType, kind: str, scanners: Callable[[], Sequence[Scanner]]) -> None:
-    """Compile what scanners need, which the processes make for themselves."""
+def _rehearse(
+    module: ModuleType,
+    kind: str,
+    scanners: Callable[[], Sequence[Scanner]],
+    then: Callable[[], object] = lambda: None,
+) -> None:
+    """Compile what scanners need, which the processes make for themselves.
+
+    Args:
+        module, kind: as for `_start`.
+        scanners: makes them.
+        then: more to be done by the process that is through first.
+    """
 
     def models() -> None:
         for scanner in scanners():
             scanner.rehearse_model()
+        then()
 
     def look_up() -> None:
         for scanner in scanners():

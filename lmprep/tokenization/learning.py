@@ -14,6 +14,7 @@ from lmprep.tokenization.bpe import learn_bpe
 from lmprep.tokenization.counted_words import CountedWords, joined
 from lmprep.tokenization.counts import WordCounts
 from lmprep.tokenization.families import finish, front_tokens, pieces_that_fit
+from lmprep.tokenization.likelihood import rehearse_merging
 from lmprep.tokenization.pipelines import bare_tokenizer
 from lmprep.tokenization.unigram import learn_unigram
 from lmprep.tokenization.word_sum import add_up
@@ -91,3 +92,10 @@ def rehearse(settings: VocabSettings) -> None:
     words = [f"{number:b}" for number in range(100)]
     counted = joined([CountedWords.of(words, range(1, 101))])  # arrays as a text's words have them
     learn(add_up([counted]), settings)
+
+
+def rehearse_end(settings: VocabSettings) -> None:
+    """Compile the last of it, where that takes long: a process that begins at this end is a help to
+    one that begins at the other."""
+    if settings.criterion == "likelihood":
+        rehearse_merging()

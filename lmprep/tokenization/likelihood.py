@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from lmprep.jit import Int, bare_kernel
+from lmprep.jit import Int, bare_kernel, compile_for
 from lmprep.tokenization.candidates import (
     Candidates,
     add_candidate,
@@ -116,6 +116,16 @@ def largest_least(
         aim = tried * (made / max(most, 1)) ** power
         idle = idle + 1 if 2 * (too_large - enough) > gap else 0
     return best, max(enough, 1)
+
+
+def rehearse_merging() -> None:
+    """Compile what merges, without what has to be done before."""
+    words = words_of(np.empty(0, np.int32), np.zeros(1, np.int64), np.empty(0, np.int64))
+    table, used = np.empty((1, 4), np.int64), np.zeros(1, np.int64)
+    pairs = Pairs(table, np.empty(0, np.int32), np.empty((2, 0), np.int32), used)
+    candidates = no_candidates(0, np.empty(0, np.int64))
+    changed, merges, made = np.empty((0, 3), np.int32), np.empty(0, np.int64), np.zeros(1, np.int64)
+    compile_for(_merge, words, pairs, candidates, changed, 0, merges, made, 1)
 
 
 def _merged(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import random
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from slow_learners import ALPHABET, WORDS, Pair, Word, arrays, as_pairs, slow_likely
 
+from lmprep.settings import VocabSettings
+from lmprep.tokenization import learning, likelihood
 from lmprep.tokenization.likelihood import largest_least, merge_likely
 from lmprep.tokenization.merges import texts_of
 
@@ -116,3 +119,23 @@ def test_the_least_count_is_closed_in_from_both_sides_and_soon(merges, most, occ
     assert least == max([1, *(i + 1 for i, made in enumerate(merges) if made >= most)])
     assert len(found) == min(most, merges[least - 1])
     assert len(set(tried)) == len(tried) <= 4 * len(merges).bit_length() + 4
+
+
+def test_merging_is_rehearsed_for_the_arrays_that_learning_gives_it(monkeypatch):
+    types = {"rehearsed": set(), "used": set()}
+
+    def note(use, arguments):
+        types[use].add(tuple(map(numba.typeof, arguments)))
+
+    def merge(*arguments):
+        note("used", arguments)
+        return original(*arguments)
+
+    original = likelihood._merge
+    monkeypatch.setattr(likelihood, "_merge", merge)
+    monkeypatch.setattr(likelihood, "compile_for", lambda _, *given: note("rehearsed", given))
+    settings = VocabSettings(algorithm="wordpiece", criterion="likelihood", size=60)
+    learning.rehearse_end(settings)
+    learning.rehearse(settings)
+
+    assert types["rehearsed"] == types["used"] != set()
