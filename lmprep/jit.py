@@ -34,11 +34,9 @@ from typing import Any, TypeAlias, TypeVar, cast
 import numba
 from numba.core import event
 from numba.core.caching import FunctionCache
-from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.registry import cpu_target
-from numba.core.typed_passes import NopythonRewrites
-from numba.core.untyped_passes import InlineClosureLikes
 
+from lmprep.bare_compiler import BareCompiler, KeptKernels
 from lmprep.locks import Lock
 
 _LONGEST_WAIT = 60.0
@@ -194,6 +192,8 @@ class _SharedCache(FunctionCache):
     processes wait for each other.
     """
 
+    _impl_class = KeptKernels
+
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)  # type: ignore[no-untyped-call]
         self._lock = Lock(Path(self._cache_path, f"{self._impl.filename_base}.lock"))
@@ -220,26 +220,13 @@ class _SharedCache(FunctionCache):
             self._lock.free()
 
 
-class _BareCompiler(CompilerBase):
-    """Numba's passes without those for what makes arrays, which bare kernels do not: comprehensions
-    and whole arrays in expressions. They take a twentieth of the time."""
-
-    def define_pipelines(self) -> list[Any]:
-        """What numba asks for."""
-        manager: Any = DefaultPassBuilder.define_nopython_pipeline(self.state)  # type: ignore[no-untyped-call]
-        needless = InlineClosureLikes, NopythonRewrites
-        manager.passes = [entry for entry in manager.passes if entry[0] not in needless]
-        manager.finalize()
-        return [manager]
-
-
 def _compiled(function: Kernel, **options: Any) -> Kernel:
     # Numba asks for its folder when a cache is made.
     numba.config.CACHE_DIR = kernel_folder(Path(function.__code__.co_filename))  # type: ignore[attr-defined]
     # Nothing takes a kernel for a function of C.
     options["no_cfunc_wrapper"] = True
     if options.get("_nrt") is False:
-        options["pipeline_class"] = _BareCompiler
+        options["pipeline_class"] = BareCompiler
     dispatcher: Any = numba.njit(nogil=True, **options)(function)
     dispatcher._cache = _SharedCache(function)
     return cast(Kernel, dispatcher)
@@ -295,10 +282,8 @@ def melted_kernel(function: Kernel) -> Kernel:
 
 
 def bare_inner_kernel(function: Kernel) -> Kernel:
-    """As `bare_kernel`, for functions that only other kernels call: less has to be compiled.
-
-    A call from Python crashes.
-    """
+    """As `bare_kernel`, for functions that only other kernels call: there is no machine code of them
+    but in those, which saves time. A call from Python is a TypeError."""
     return _compiled(function, _nrt=False, no_cpython_wrapper=True)
 
 
