@@ -22,7 +22,7 @@ from numba.core.untyped_passes import InlineClosureLikes
 _INNER = "inner"
 """In the place where numba notes what it keeps of a function."""
 
-_NOT_CALLABLE = ctypes.cast(ctypes.pythonapi.PyObject_Call, ctypes.c_void_p).value
+_NOT_CALLABLE = ctypes.cast(ctypes.pythonapi.PyObject_Call, ctypes.c_void_p).value or 0
 """For what has no code that Python could call: says that it cannot be called, by a TypeError."""
 
 
@@ -36,7 +36,7 @@ class BareCompiler(CompilerBase):
         kind = _InnerLibrary if state.flags.no_cpython_wrapper else _Library
         state.library = kind(state.targetctx.codegen(), state.func_id.func_qualname)
         state.library.enable_object_caching()
-        manager: Any = DefaultPassBuilder.define_nopython_pipeline(state)  # type: ignore[no-untyped-call]
+        manager = DefaultPassBuilder.define_nopython_pipeline(state)
         needless = InlineClosureLikes, NopythonRewrites
         manager.passes = [entry for entry in manager.passes if entry[0] not in needless]
         manager.finalize()
@@ -58,7 +58,7 @@ class _InnerLibrary(_Library):
     """The code of a kernel that only others call, as it is put into theirs."""
 
     @classmethod
-    def of(cls, codegen: Any, name: str, code: bytes) -> _InnerLibrary:
+    def of(cls, codegen: Any, name: str, code: bytes) -> Any:
         """From what `serialize_using_object_code` gave."""
         library: Any = cls(codegen, name)
         library._final_module = parse_bitcode(code)

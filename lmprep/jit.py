@@ -182,7 +182,7 @@ class _Compiling(event.Listener):
 
 
 _COMPILING = _Compiling()
-event.register("numba:compile", _COMPILING)  # type: ignore[no-untyped-call]
+event.register("numba:compile", _COMPILING)
 
 
 class _SharedCache(FunctionCache):
@@ -195,19 +195,19 @@ class _SharedCache(FunctionCache):
     _impl_class = KeptKernels
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__(function)  # type: ignore[no-untyped-call]
+        super().__init__(function)
         self._lock = Lock(Path(self._cache_path, f"{self._impl.filename_base}.lock"))
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """What is on disk for a signature; None says that this process has to compile it now."""
-        found = super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]
+        found = super().load_overload(sig, target_context)
         if found is not None or self._lock.is_held:
             return found
         if not self._lock.take():
             _COMPILING.announce()
             self._lock.take(_LONGEST_WAIT)
         # Another process may have compiled it meanwhile.
-        found = super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]
+        found = super().load_overload(sig, target_context)
         if found is not None:
             self._lock.free()
         return found
@@ -215,7 +215,7 @@ class _SharedCache(FunctionCache):
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep what was compiled."""
         try:
-            super().save_overload(sig, data)  # type: ignore[no-untyped-call]
+            super().save_overload(sig, data)
         finally:
             self._lock.free()
 
@@ -282,8 +282,8 @@ def melted_kernel(function: Kernel) -> Kernel:
 
 
 def bare_inner_kernel(function: Kernel) -> Kernel:
-    """As `bare_kernel`, for functions that only other kernels call: there is no machine code of them
-    but in those, which saves time. A call from Python is a TypeError."""
+    """As `bare_kernel`, for functions that only other kernels call: they become machine code as a
+    part of those alone, which saves time. A call from Python is a TypeError."""
     return _compiled(function, _nrt=False, no_cpython_wrapper=True)
 
 

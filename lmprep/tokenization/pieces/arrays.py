@@ -23,7 +23,7 @@ class PieceModel(NamedTuple):
 
     What makes a model one of a kind is None in those of another, so that each kind has a compiled
     type of its own, and who uses WordPiece does not wait until the code of the others is compiled.
-    A model with none of it knows whole words only. All else is empty where it is not needed.
+    All else is empty where it is not needed.
     """
 
     unk: int  # id of the unknown token, NONE or DROPPED
@@ -38,6 +38,7 @@ class PieceModel(NamedTuple):
     byte_ids: Int32s | None  # [256], BPE of bytes: a byte's own piece, or NONE
     fuses_unk: bool | None  # BPE of characters: a run of unknown characters is one token
     scores: Floats | None  # [V], Unigram: the logarithm of a piece's probability, by id
+    words_only: bool | None  # WordLevel: a word is one piece, or unknown
 
 
 class Scratch(NamedTuple):

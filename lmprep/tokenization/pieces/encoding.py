@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lmprep.jit import bare_inline_kernel, bare_melted_kernel
+from lmprep.jit import Int, bare_inline_kernel, bare_melted_kernel
 from lmprep.tokenization.pieces.arrays import (
     NONE,
     Bytes,
@@ -26,7 +26,7 @@ from lmprep.tokenization.pieces.viterbi import likeliest
 @bare_inline_kernel
 def encode_word(
     model: PieceModel, text: Bytes, start: int, stop: int, ids: Int32s, scratch: Scratch
-) -> int:
+) -> Int:
     """Write the ids of the word text[start:stop].
 
     Args:
@@ -46,6 +46,7 @@ def encode_word(
         model.byte_ids,
         model.fuses_unk,
         model.scores,
+        model.words_only,
         text,
         start,
         stop,
@@ -62,12 +63,13 @@ def _encode(
     byte_ids: Int32s | None,
     fuses_unk: bool | None,
     scores: Floats | None,
+    words_only: bool | None,
     text: Bytes,
     start: int,
     stop: int,
     ids: Int32s,
     scratch: Scratch,
-) -> int:
+) -> Int:
     # What makes a kind of model comes as arguments: of those, and of nothing else, numba knows
     # before it compiles which are None, and leaves out what is done if they are not.
     if continuing is not None:
@@ -78,9 +80,11 @@ def _encode(
         return _encode_bytes(model, merges, byte_ids, text, start, stop, ids, scratch)
     if merges is not None and fuses_unk is not None:
         return _encode_characters(model, merges, fuses_unk, text, start, stop, ids, scratch)
-    whole = piece_of(model, text, start, stop)
-    ids[0] = model.unk if whole == NONE else whole
-    return NONE if ids[0] == NONE else 1
+    if words_only is not None:
+        whole = piece_of(model, text, start, stop)
+        ids[0] = model.unk if whole == NONE else whole
+        return NONE if ids[0] == NONE else 1
+    return NONE
 
 
 @bare_melted_kernel

@@ -38,8 +38,8 @@ def _longest_piece(
     model: PieceModel, text: Bytes, start: int, stop: int, root: int
 ) -> tuple[int, int]:
     """The longest piece from `root` on that text[start:stop] begins with, and where it ends."""
-    piece, end = NONE, start
-    node = root
+    piece: Int = np.int64(NONE)
+    end, node = start, root
     for at in range(start, stop):
         if node == NONE:
             break

@@ -44,7 +44,7 @@ def _merge_few(merges: Int64s, symbols: Int32s, count: int, ranked: Int64s) -> i
         for i in range(1, count - 1):
             found = peek(ranked, i)
             best = i if found < least else best
-            least = min(found, least)
+            least = found if found < least else least
         if least == NO_MERGE:
             break
         joined = least & _LOW

@@ -55,7 +55,7 @@ def piece_model(tokenizer: Tokenizer) -> PieceModel:
         return _unigram(vocabulary, spec, tokenizer)
     if kind == "WordLevel":
         unk = vocabulary.get(spec["unk_token"], NONE)
-        return _with_trie(vocabulary)._replace(unk=unk)
+        return _with_trie(vocabulary)._replace(unk=unk, words_only=True)
     raise NotCovered(f"a model of type {kind}")
 
 
@@ -123,6 +123,7 @@ def empty_model() -> PieceModel:
         byte_ids=None,
         fuses_unk=None,
         scores=None,
+        words_only=None,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lmprep.jit import bare_inner_kernel, bare_melted_kernel, inline_kernel
+from lmprep.jit import Int, bare_inner_kernel, bare_melted_kernel, inline_kernel
 from lmprep.tokenization.pieces.arrays import DROPPED, NONE, Bytes, Int32s, PieceModel
 from lmprep.tokenization.pieces.characters import character_end
 from lmprep.tokenization.pieces.printable import PRINTABLE_UTF8
@@ -67,7 +67,7 @@ def piece_of(model: PieceModel, text: Bytes, start: int, stop: int) -> int:
 
 
 @bare_inner_kernel
-def bytes_as_piece(model: PieceModel, text: Bytes, start: int, stop: int) -> int:
+def bytes_as_piece(model: PieceModel, text: Bytes, start: int, stop: int) -> Int:
     """The piece that the bytes text[start:stop] are when printed, or NONE."""
     node = ROOT
     for at in range(start, stop):
@@ -77,7 +77,7 @@ def bytes_as_piece(model: PieceModel, text: Bytes, start: int, stop: int) -> int
             node = child_of(model.edges, node, second)
         if node == NONE:
             return NONE
-    return int(model.piece_at[node])
+    return model.piece_at[node]
 
 
 @bare_inner_kernel

@@ -58,10 +58,10 @@ def _slot_of(edges: Int64s, key: np.int64) -> np.int64:
 
 
 @inline_kernel
-def child_of(edges: Int64s, node: int, byte: int) -> int:
+def child_of(edges: Int64s, node: int, byte: int) -> Int:
     """The node that `byte` leads to, or NONE."""
     edge = edges[_slot_of(edges, (np.int64(node) << 8) | np.int64(byte))]
-    return NONE if edge == _FREE else int(edge & (MOST_NODES - 1))
+    return NONE if edge == _FREE else edge & (MOST_NODES - 1)
 
 
 @bare_kernel

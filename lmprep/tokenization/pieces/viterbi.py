@@ -28,7 +28,7 @@ def likeliest(
     stop: int,
     ids: Int32s,
     scratch: Scratch,
-) -> int:
+) -> Int:
     """Write the ids of the word text[start:stop]; returns how many, or NONE.
 
     Args:
@@ -63,12 +63,12 @@ def _offer_pieces(
     """Offer all pieces that begin at `at`; returns whether one of them ends at `end`."""
     score = scratch.scores[at - start]
     single = False
-    node = ROOT
+    node: Int = np.int64(ROOT)
     for last in range(at, stop):
         node = child_of(model.edges, node, text[last])
         if node == NONE:
             break
-        piece = model.piece_at[node]
+        piece: Int = model.piece_at[node]
         if piece != NONE:
             single |= last + 1 == end
             _offer(scratch, at - start, last + 1 - start, scores[piece] + score, piece)
@@ -76,7 +76,7 @@ def _offer_pieces(
 
 
 @inline_kernel
-def _offer(scratch: Scratch, begin: int, end: int, score: float, piece: int) -> bool:
+def _offer(scratch: Scratch, begin: int, end: int, score: float, piece: Int) -> bool:
     """Take this way to the place `end` if it is likelier than that so far; returns whether so."""
     better = scratch.before[end] == NONE or score > scratch.scores[end]
     if better:
@@ -89,7 +89,7 @@ def _offer(scratch: Scratch, begin: int, end: int, score: float, piece: int) -> 
 @bare_inner_kernel
 def _trace(
     model: PieceModel, text: Bytes, start: int, stop: int, ids: Int32s, scratch: Scratch
-) -> int:
+) -> Int:
     """Write the pieces of the likeliest way, which is known from its end; returns how many."""
     count: Int = np.int64(0)
     place = stop - start
@@ -104,7 +104,7 @@ def _trace(
             count += 1
             place = scratch.before[place]
     _reverse(ids, count)
-    return int(count)
+    return count
 
 
 @inline_kernel

@@ -88,7 +88,8 @@ def cut_bert(
             if at < found:
                 breaks = bits_from(marks.breaks, place - marked)
                 others = bits_from(marks.others, place - marked)
-                length = min(1 + trailing_zeros(breaks >> np.uint64(1)), stop - place)
+                length = 1 + trailing_zeros(breaks >> np.uint64(1))
+                length = length if length < stop - place else stop - place
                 low, high, is_word = _ascii_key(text, place, length, case, others)
                 if is_word:
                     add_key(words, count, low, high, place)
@@ -127,7 +128,8 @@ def _ascii_key(
         others: bits of the characters from `place` on that take a closer look.
     """
     low, high = np.uint64(peek8(text, place)), np.uint64(peek8(text, place + 8))
-    first, kept = np.int64(low & _BYTE), min(length, LONGEST_KEY)
+    first = np.int64(low & _BYTE)
+    kept = length if length < LONGEST_KEY else np.int64(LONGEST_KEY)
     with_next = (np.uint64(2) << np.uint64(kept)) - np.uint64(1)
     is_word = (others & with_next == 0) & (length <= LONGEST_KEY) & (first > _BLANK)
     case &= peek(_IN_WORDS, first)

@@ -164,7 +164,7 @@ def prefetch(_context: Any, array: Any, index: Any) -> Any:
 def _load_near_end(text: Bytes, start: Int) -> np.uint64:
     """As `load8` where fewer than eight bytes are left: zeros follow them."""
     word = np.uint64(0)
-    for i in range(min(8, len(text) - start)):
+    for i in range(len(text) - start):
         word |= np.uint64(text[start + i]) << np.uint64(8 * i)
     return word
 

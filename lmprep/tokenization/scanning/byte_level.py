@@ -66,7 +66,8 @@ def cut_byte_level(
                 marked, at, found = place, np.int64(0), mark_byte_level(text, place, marks)
                 next_marked = place if found else place + REGION
             if at < found:
-                end = min(peek(marks.starts, at), stop)
+                end = peek(marks.starts, at)
+                end = end if end < stop else stop
                 others = bits_from(marks.others, place - marked)
                 low, high, is_word = _ascii_key(text, place, end - place, others)
                 if is_word:
@@ -103,7 +104,8 @@ def _ascii_key(
         others: bits of the characters from `place` on that take a closer look.
     """
     low, high = np.uint64(peek8(text, place)), np.uint64(peek8(text, place + 8))
-    first, kept = low & _BYTE, min(length, LONGEST_KEY)
+    first = low & _BYTE
+    kept = length if length < LONGEST_KEY else np.int64(LONGEST_KEY)
     with_next = (np.uint64(2) << np.uint64(kept)) - np.uint64(1)
     is_word = (
         (others & with_next == 0)
@@ -128,8 +130,8 @@ def _word_end(text: Bytes, start: Int, stop: Int, kinds: Bytes) -> Int:
     if first < stop:
         code = decode(text, first)
         if kinds[code] != SPACE:
-            return _run_end(text, first, stop, kinds, kinds[code])
-    end = _run_end(text, start, stop, kinds, SPACE)
+            return _run_end(text, first, stop, kinds, np.int64(kinds[code]))
+    end = _run_end(text, start, stop, kinds, np.int64(SPACE))
     if end < 0 or end == stop:
         return end
     # The last character of whitespace before a word is left for it, unless it is all there is.

@@ -92,4 +92,4 @@ def _chunk_end(text: Bytes, start: Int, stop: Int, kinds: Bytes) -> Int:
             if at >= stop or kinds[peek(text, at)] == SPACE:
                 break
             at += 1
-    return min(at, stop)
+    return at if at < stop else stop

@@ -121,7 +121,7 @@ def hash_of(text: Bytes, start: Int, stop: Int) -> np.uint64:
     code = np.uint64(stop - start)
     at = start
     while at < stop:
-        word = low_bytes(load8(text, at), min(8, stop - at))
+        word = low_bytes(load8(text, at), stop - at)
         code = (code ^ word) * _FACTOR
         code ^= code >> _HALF
         at += 8
