@@ -14,7 +14,7 @@ import lmprep
 PACKAGE = Path(lmprep.__file__).parent
 PRIMITIVES = {
     "lmprep", "allocator", "cards", "errors", "settings", "objective_settings", "pretrain_settings",
-    "jit", "ragged", "keyed_random", "vocabulary", "batches", "files", "locks",
+    "bare_compiler", "jit", "ragged", "keyed_random", "vocabulary", "batches", "files", "locks",
     "remote",
 }  # fmt: skip
 SIDE_BY_SIDE = {"corpus", "tokenization", "sequences", "objectives", "shards"}
