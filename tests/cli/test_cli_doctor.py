@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import lmprep as package
 from lmprep.cli import warming
@@ -105,16 +106,18 @@ def test_a_package_that_does_not_load_is_broken_and_named(lmprep, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "least", "extra", "fault", "fix"),
+    ("declared", "extra", "fault", "fix"),
     [
-        ("numpy", "2.0", "", "", ""),
-        ("numpy", "99.1", "", "is older than 99.1", "--upgrade 'numpy>=99.1'"),
-        ("lmprep-none", "1.0", "", "is not installed", "'lmprep-none>=1.0'"),
-        ("lmprep-none", "1.0", "train", "", "'lmprep[train]'"),
+        ("numpy>=2.0", "", "", ""),
+        ("fsspec[http]>=2025.3", "", "", ""),
+        ("numpy>=99.1", "", "is not >=99.1", "pip install 'numpy>=99.1'"),
+        ("numpy>=1.0,<2.0", "", "is not <2.0,>=1.0", "pip install 'numpy<2.0,>=1.0'"),
+        ("lmprep-none>=1.0", "", "is not installed", "'lmprep-none>=1.0'"),
+        ("lmprep-none>=1.0", "train", "", "'lmprep[train]'"),
     ],
 )
-def test_packages_may_be_missing_or_old(name, least, extra, fault, fix):
-    found = check_package(name, least, extra)
+def test_packages_may_be_missing_too_old_or_too_new(declared, extra, fault, fix):
+    found = check_package(Requirement(declared), extra)
 
     assert fault in found.fault
     assert bool(found.fault) == bool(fault)
