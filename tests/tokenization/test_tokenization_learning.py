@@ -12,7 +12,10 @@ import pytest
 from tokenization_examples import COMBINATIONS, SENTENCES, learn_text, learnt, settings
 
 from lmprep.settings import ALGORITHMS, VocabSettings
+from lmprep.tokenization.counted_words import CountedWords, joined
 from lmprep.tokenization.families import TABLE, end_tokens, front_tokens, special_tokens
+from lmprep.tokenization.learning import learn
+from lmprep.tokenization.word_sum import add_up
 
 FINGERPRINTS = """
 import hashlib
@@ -187,3 +190,33 @@ def test_templates_are_those_of_the_families():
     assert tokens("unigram", "t5") == tokens("unigram", "ul2") == ("</s>", "</s>")
     assert set(learnt("bpe", "bert").encode("the", "cat").type_ids) == {0, 1}
     assert set(learnt("bpe", "roberta").encode("the", "cat").type_ids) == {0}
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "criterion"),
+    [
+        ("bpe", "frequency"),
+        ("byte-bpe", "frequency"),
+        ("wordpiece", "frequency"),
+        ("wordpiece", "likelihood"),
+        ("wordpiece", "top-down"),
+    ],
+)
+def test_pairs_around_and_beyond_32_bits_are_joined_in_the_order_of_their_counts(
+    algorithm, criterion
+):
+    counts = {"gh": 2**31 - 1, "ab": 2**40, "ef": 2**31, "cd": 2**33}
+    front = "▁" if algorithm == "bpe" else ""
+    words = CountedWords.of([front + word for word in counts], list(counts.values()))
+    found = []
+    for size in range(12, 300):
+        wanted = VocabSettings(algorithm=algorithm, criterion=criterion, size=size)
+        try:
+            vocabulary = learn(add_up([joined([words])]), wanted).get_vocab()
+        except ValueError:
+            continue  # too small for the letters
+        found += [w for w in counts if front + w in vocabulary and w not in found]
+        if len(found) == len(counts):
+            break
+
+    assert found == ["ab", "cd", "ef", "gh"]
